@@ -1,0 +1,28 @@
+"""Linear RGB and sRGB (IEC 61966-2-1)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+# Relative luminance of the Rec. 709 primaries.
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+def linear_to_srgb(linear) -> jax.Array:
+  """Encodes linear RGB; values outside [0, 1] are clipped."""
+  linear = jnp.clip(linear, 0.0, 1.0)
+  # The power's slope at 0 is infinite: keep it away from the unused branch.
+  curve = 1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+  return jnp.where(linear <= 0.0031308, 12.92 * linear, curve)
+
+
+def srgb_to_linear(srgb) -> jax.Array:
+  """Decodes sRGB in [0, 1]."""
+  curve = ((jnp.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4
+  return jnp.where(srgb <= 0.04045, srgb / 12.92, curve)
+
+
+def luminance(linear) -> jax.Array:
+  """Relative luminance of linear RGB, [..., 3] -> [...]."""
+  return linear @ jnp.asarray(_LUMINANCE, jnp.result_type(linear))

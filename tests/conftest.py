@@ -1,0 +1,25 @@
+"""Shared set-up of the tests: compilation cache, data folder, tiny model."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+CACHE = pathlib.Path(__file__).parent.parent / ".cache" / "jax"
+
+
+def pytest_configure(config):
+  """Keeps compiled programs between runs: most of the tests' time."""
+  del config
+  jax.config.update("jax_compilation_cache_dir", str(CACHE))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> pathlib.Path:
+  """The folder of measured data, where the environment names one."""
+  folder = os.environ.get("FACEREC_DATA")
+  if not folder:
+    pytest.skip("needs photographs and scans: set FACEREC_DATA to their folder")
+  return pathlib.Path(folder)

@@ -1,0 +1,108 @@
+import fake_model
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facerec_jax.face import morphable_model
+
+
+def _arrays(**changes):
+  model = fake_model.make(num_rings=4)
+  names = ("mean", "identity", "expression", "albedo_mean", "albedo")
+  arrays = {name: np.asarray(getattr(model, name)) for name in names}
+  arrays["triangles"] = np.asarray(model.triangles)
+  arrays["landmarks"] = np.asarray(model.landmarks)
+  return {**arrays, **changes}
+
+
+def test_coefficients_move_vertices_by_their_columns():
+  model = fake_model.make(num_rings=5)
+  rng = np.random.default_rng(0)
+  identity = rng.normal(size=model.identity.shape[-1]).astype(np.float32)
+  expression = rng.normal(size=model.expression.shape[-1]).astype(np.float32)
+  got = morphable_model.vertices(model, identity, expression)
+  wanted = np.asarray(model.mean, np.float64)
+  for column, value in enumerate(identity):
+    wanted = wanted + value * np.asarray(model.identity)[..., column]
+  for column, value in enumerate(expression):
+    wanted = wanted + value * np.asarray(model.expression)[..., column]
+  np.testing.assert_allclose(got, wanted, atol=1e-3)
+
+
+def test_fewer_coefficients_mean_the_first_ones():
+  model = fake_model.make(num_rings=5)
+  full = jnp.zeros(model.identity.shape[-1]).at[:2].set(1.0)
+  none = jnp.zeros(0)
+  np.testing.assert_allclose(
+    morphable_model.vertices(model, jnp.ones(2), none),
+    morphable_model.vertices(model, full, none),
+    atol=1e-4,
+  )
+  short = morphable_model.truncate(model, identity=2)
+  assert short.identity.shape[-1] == 2
+  np.testing.assert_allclose(
+    morphable_model.vertices(short, jnp.ones(2), none),
+    morphable_model.vertices(model, full, none),
+    atol=1e-4,
+  )
+
+
+def test_albedo_stays_a_colour():
+  model = fake_model.make(num_rings=4)
+  extreme = 1e3 * jnp.ones(model.albedo.shape[-1])
+  color = morphable_model.albedo(model, extreme)
+  assert float(color.min()) >= 0 and float(color.max()) <= 1
+
+
+def test_incidence_lists_each_triangle_at_each_corner():
+  triangles = np.array([[0, 1, 2], [2, 1, 3], [0, 2, 4]])
+  table = morphable_model.vertex_incidence(triangles, 6)
+  found = [sorted(t for t in row if t < 3) for row in table]
+  assert found == [[0, 2], [0, 1], [0, 1, 2], [1], [2], []]
+
+
+def test_restricted_model_agrees_at_its_vertices():
+  model = fake_model.make(num_rings=5)
+  few = jax.jit(lambda m: morphable_model.restrict(m, m.landmarks))(model)
+  ones = jnp.ones(model.identity.shape[-1])
+  whole = morphable_model.vertices(model, ones, jnp.zeros(0))
+  np.testing.assert_allclose(
+    morphable_model.vertices(few, ones, jnp.zeros(0)),
+    whole[model.landmarks],
+    atol=1e-4,
+  )
+
+
+def test_regions_by_name():
+  model = fake_model.make(num_rings=6)
+  lips = morphable_model.region_vertices(model, "lips")
+  assert 0 < lips.sum() < model.num_vertices
+  everything = morphable_model.region_vertices(model, *model.region_names)
+  assert everything.all()
+  with pytest.raises(ValueError, match="region 'tail' is none of skin, lips"):
+    morphable_model.region_vertices(model, "tail")
+
+
+@pytest.mark.parametrize(
+  "changes, message",
+  [
+    (dict(mean=np.zeros((9, 2))), r"mean has shape \(9, 2\), wanted \(9, 3\)"),
+    (dict(landmarks=np.zeros(67, int)), r"landmarks has shape \(67,\)"),
+    (dict(landmarks=np.full(68, 10**6)), "indices 1000000..1000000, wanted"),
+    (dict(triangles=np.array([[0, 1, -1]])), "triangles has indices -1..1"),
+    (dict(expression_names=("a",)), "1 expression_names for 4 basis columns"),
+    (dict(expression_kind="curvy"), "'curvy' is none of"),
+  ],
+)
+def test_bad_models_are_refused(changes, message):
+  with pytest.raises(ValueError, match=message):
+    morphable_model.create(**_arrays(**changes))
+
+
+def test_nan_is_refused():
+  arrays = _arrays()
+  arrays["identity"] = arrays["identity"].copy()
+  arrays["identity"][3, 1, 0] = np.nan
+  with pytest.raises(ValueError, match="identity holds NaN or infinity"):
+    morphable_model.create(**arrays)
