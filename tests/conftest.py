@@ -3,6 +3,12 @@
 import os
 import pathlib
 
+# Tests compile much and run little: LLVM's optimisation is half of their time.
+# Read when JAX starts; inherited by the processes that tests start.
+os.environ["XLA_FLAGS"] = (
+  os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+)
+
 import jax
 import pytest
 

@@ -106,3 +106,16 @@ def test_nan_is_refused():
   arrays["identity"][3, 1, 0] = np.nan
   with pytest.raises(ValueError, match="identity holds NaN or infinity"):
     morphable_model.create(**arrays)
+
+
+def test_face_weights_choose_the_front_without_the_mouth():
+  model = fake_model.make(num_rings=8)
+  weights = np.asarray(morphable_model.face_weights(model))
+  landmarks = np.asarray(model.landmarks)
+  assert (weights[landmarks[17:]] == 1).all()
+  distance = np.linalg.norm(model.mean - model.mean[landmarks[30]], axis=1)
+  assert (weights[distance > morphable_model.FACE_RADIUS] == 0).all()
+  hidden = model.replace(region_names=("skin", "teeth"))
+  teeth = morphable_model.region_vertices(hidden, "teeth")
+  got = np.asarray(morphable_model.face_weights(hidden))
+  assert (got[teeth] == 0).all() and (got[~teeth] == weights[~teeth]).all()

@@ -13,6 +13,9 @@ import numpy as np
 
 EXPRESSION_KINDS = ("gaussian", "blendshape")
 
+# mm around the tip of the nose.
+FACE_RADIUS = 95.0
+
 
 @struct.dataclass
 class MorphableModel:
@@ -279,6 +282,24 @@ def region_vertices(model: MorphableModel, *names: str) -> np.ndarray:
       )
     marked |= np.asarray(model.region) == model.region_names.index(name)
   return marked
+
+
+def face_weights(model: MorphableModel) -> jax.Array:
+  """Which vertices count when faces are compared, [V], 1 or 0.
+
+  Those within `FACE_RADIUS` of the tip of the nose of the mean face, as in the
+  NoW benchmark (Sanyal et al. 2019), without the inside of the mouth: ears,
+  cranium and neck differ between people but hardly show.
+  """
+  tip = model.mean[model.landmarks[30]]
+  near = jnp.linalg.norm(model.mean - tip, axis=-1) < FACE_RADIUS
+  inside = [
+    index
+    for index, name in enumerate(model.region_names)
+    if name in ("mouth_interior", "teeth")
+  ]
+  hidden = jnp.isin(model.region, jnp.asarray(inside, jnp.int32))
+  return (near & ~hidden).astype(model.mean.dtype)
 
 
 def restrict(model: MorphableModel, vertex_indices) -> MorphableModel:

@@ -13,7 +13,9 @@ def linear_to_srgb(linear) -> jax.Array:
   """Encodes linear RGB; values outside [0, 1] are clipped."""
   linear = jnp.clip(linear, 0.0, 1.0)
   # The power's slope at 0 is infinite: keep it away from the unused branch.
-  curve = 1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+  # exp and log vectorise on CPUs, where a power of that exponent does not.
+  log = jnp.log(jnp.maximum(linear, 0.0031308))
+  curve = 1.055 * jnp.exp(log / 2.4) - 0.055
   return jnp.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 

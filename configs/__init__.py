@@ -1,0 +1,1 @@
+"""Configs of the apps: one file each, variants after a colon."""

@@ -1,0 +1,172 @@
+"""Changes of the face: one function of the skin, one displacement field.
+
+Each function returns a displacement [n, 3] of the head's skin, for the left
+and the right side alike. Those in `identity_modes.SIZES` are scaled there to
+the measured size; the others are in mm per standard deviation as they stand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from facerec_jax.model_files.builtin import chart
+from facerec_jax.model_files.builtin import measurements
+from facerec_jax.model_files.builtin import surface
+
+bump, smoothstep = chart.bump, chart.smoothstep
+
+
+@dataclasses.dataclass(frozen=True)
+class Skin:
+  """What mode functions need: the head's skin.
+
+  Attributes:
+    points: [n, 3] mm.
+    opened: [n, 2] opened chart.
+    normals: [n, 3].
+  """
+
+  points: np.ndarray
+  opened: np.ndarray
+  normals: np.ndarray
+
+  def near(self, center, widths):
+    """[n] Gaussian around a point and its mirror image; widths x, y, z mm."""
+    folded = np.abs(self.points) * [1, 0, 0] + self.points * [0, 1, 1]
+    offset = (folded - np.asarray(center)) / np.asarray(widths, float)
+    return np.exp(-0.5 * (offset**2).sum(axis=1))
+
+
+def field(skin, x=0.0, y=0.0, z=0.0):
+  """[n, 3] from components that are numbers or [n]."""
+  zero = np.zeros(len(skin.points))
+  return np.column_stack([x + zero, y + zero, z + zero])
+
+
+def sex(skin):
+  """Half the difference of men and women at all tabled points, spread."""
+  places = dict(measurements.points())
+  change = measurements.point_sex_differences()
+  skip = ("eyeball_centre", "cornea_apex", "pupil", "sa", "sba")
+  names = [name for name in change if name in places and name not in skip]
+  points = measurements.both_sides(np.array([places[name] for name in names]))
+  shift = np.array([change[name] for name in names])
+  off = np.array([abs(places[name][0]) > 1e-6 for name in names])
+  shift = np.vstack([shift, measurements.mirrored(shift[off])])
+  points = np.vstack([measurements.landmarks(), points])
+  shift = np.vstack([measurements.landmark_sex_difference(), shift])
+  direction = chart.directions_of(points)
+  _, first = np.unique(direction.round(3), axis=0, return_index=True)
+  spline = surface.SphereSpline(direction[first], shift[first], 0.003)
+  spread = spline(chart.directions_of(skin.points))
+  folded = np.minimum(np.abs(spread), 12.0) * np.sign(spread)
+  return 0.5 * folded
+
+
+def size(skin):
+  """Everything larger by 2.2 %."""
+  return 0.022 * (skin.points - chart.CENTER)
+
+
+def face_width(skin):
+  """Cheekbones and temples wider."""
+  x, y, _ = skin.points.T
+  return field(skin, x * smoothstep(75, 20, y))
+
+
+def face_height(skin):
+  """Everything below the eyes lower."""
+  y = skin.points[:, 1]
+  return field(skin, y=np.interp(y, [-117, -49, 0, 40], [-1, -0.45, 0, 0]))
+
+
+def nose_length(skin):
+  """The nose longer, the chin where it was."""
+  y = skin.points[:, 1]
+  heights, shares = [-117, -80, -49, -25, 0], [0, 0.65, 1, 0.5, 0]
+  return field(skin, y=-np.interp(y, heights, shares))
+
+
+def jaw_width(skin):
+  """The angles of the jaw wider."""
+  x = skin.points[:, 0]
+  return field(skin, x * skin.near((0, -85, -60), (1e3, 28, 60)))
+
+
+def jaw_depth(skin):
+  """Prognathism: chin and lower lip forward."""
+  _, y, z = skin.points.T
+  return field(skin, z=smoothstep(-62, -100, y) * smoothstep(-100, -10, z))
+
+
+def chin_height(skin):
+  """The chin taller."""
+  return field(skin, y=-smoothstep(-84, -110, skin.points[:, 1]))
+
+
+def chin_width(skin):
+  """The chin broader."""
+  x = np.tanh(skin.points[:, 0] / 10)
+  return field(skin, x * skin.near((10, -106, -3), (22, 13, 22)))
+
+
+def head_length(skin):
+  """The skull longer."""
+  return field(skin, z=-np.clip((skin.points[:, 2] + 60) / -132, 0, 1))
+
+
+def head_breadth(skin):
+  """The skull broader."""
+  x, y, _ = skin.points.T
+  return field(skin, np.clip(x / 75, -1, 1) * smoothstep(-20, 40, y))
+
+
+def head_height(skin):
+  """The skull higher."""
+  y = skin.points[:, 1]
+  return field(skin, y=np.clip((y - 20) / 83, 0, 1.1) ** 1.2)
+
+
+def forehead_slope(skin):
+  """The forehead leaning back."""
+  _, y, z = skin.points.T
+  back = np.clip(y - 12, 0, 70)
+  return field(skin, z=-back * smoothstep(-150, -40, z))
+
+
+def cheek_fullness(skin):
+  """Fuller cheeks beside the mouth."""
+  return 3.5 * skin.near((46, -58, -22), (16, 17, 24))[:, None] * skin.normals
+
+
+def cheekbones(skin):
+  """More prominent cheekbones."""
+  return 2.0 * skin.near((46, -28, -17), (17, 11, 22))[:, None] * skin.normals
+
+
+def submental_fullness(skin):
+  """Fuller under the chin."""
+  return 4.0 * skin.near((0, -121, -40), (40, 10, 22))[:, None] * skin.normals
+
+
+def midface_depth(skin):
+  """The middle of the face forward."""
+  return field(skin, z=1.6 * skin.near((25, -35, -5), (34, 22, 40)))
+
+
+def temples(skin):
+  """Fuller temples."""
+  side = np.sign(skin.points[:, 0])
+  return field(skin, 2.2 * side * skin.near((62, 15, -45), (22, 25, 26)))
+
+
+def asymmetry(skin, center, direction):
+  """A smooth shift of one side against the other."""
+  distance = np.linalg.norm(skin.points - center, axis=1)
+  weight = bump(distance, 24)
+  if center[0] > 0:
+    other = np.asarray(center) * [-1, 1, 1]
+    weight = weight - bump(np.linalg.norm(skin.points - other, axis=1), 24)
+  return weight[:, None] * np.asarray(direction)

@@ -1,0 +1,75 @@
+"""How much of the sky each vertex of the mean face sees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_DIRECTIONS = 72
+_PIXEL = 1.8  # mm of the depth buffers
+_SAMPLE_AREA = 1.1  # mm2 of surface per sample
+_BIAS = 2.2  # mm behind the nearest surface that still counts as seen
+
+
+def ambient_occlusion(points, triangles, normals) -> np.ndarray:
+  """Cosine-weighted share of directions in which a vertex sees the sky.
+
+  From each direction the surface, as a dense set of points, is drawn into a
+  depth buffer; a vertex sees that direction if nothing lies before it.
+
+  Args:
+    points: [V, 3] mm.
+    triangles: [T, 3].
+    normals: [V, 3].
+
+  Returns:
+    [V] in 0..1.
+  """
+  cloud = _surface_samples(points, triangles)
+  lifted = points + 0.6 * normals
+  seen, total = np.zeros(len(points)), np.zeros(len(points))
+  for direction in _sphere(_DIRECTIONS):
+    weight = np.maximum(normals @ direction, 0.0)
+    seen += weight * _visible(cloud, lifted, direction)
+    total += weight
+  return seen / np.maximum(total, 1e-6)
+
+
+def _sphere(count):
+  """Even directions on the sphere (golden spiral)."""
+  index = np.arange(count) + 0.5
+  z = 1 - 2 * index / count
+  turn = np.pi * (1 + 5**0.5) * index
+  across = np.sqrt(1 - z * z)
+  return np.column_stack([across * np.cos(turn), across * np.sin(turn), z])
+
+
+def _surface_samples(points, triangles):
+  random = np.random.default_rng(5)
+  a, b, c = (points[triangles[:, k]] for k in range(3))
+  area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+  owner = np.repeat(
+    np.arange(len(triangles)), np.ceil(area / _SAMPLE_AREA).astype(int)
+  )
+  s, t = random.uniform(size=(2, len(owner)))
+  flip = s + t > 1
+  s, t = np.where(flip, 1 - s, s)[:, None], np.where(flip, 1 - t, t)[:, None]
+  a, b, c = a[owner], b[owner], c[owner]
+  return a + s * (b - a) + t * (c - a)
+
+
+def _visible(cloud, points, direction):
+  side = np.cross(direction, [0.3, 1.0, 0.2])
+  side /= np.linalg.norm(side)
+  frame = np.stack([side, np.cross(direction, side)], axis=1)
+  low = np.minimum((cloud @ frame).min(axis=0), (points @ frame).min(axis=0))
+
+  def pixels(values):
+    return ((values @ frame - low) / _PIXEL).astype(int)
+
+  cells, wanted = pixels(cloud), pixels(points)
+  width = max(cells[:, 0].max(), wanted[:, 0].max()) + 1
+  height = max(cells[:, 1].max(), wanted[:, 1].max()) + 1
+  nearest = np.full(width * height, -np.inf)
+  np.maximum.at(nearest, cells[:, 1] * width + cells[:, 0], cloud @ direction)
+  depth = nearest[wanted[:, 1] * width + wanted[:, 0]]
+  return points @ direction > depth - _BIAS

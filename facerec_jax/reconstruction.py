@@ -1,0 +1,237 @@
+"""From a face in a photograph to its code, and its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from facerec_jax.face import code_vector
+from facerec_jax.face import landmarks
+from facerec_jax.face import morphable_model
+from facerec_jax.photos import alignment
+from facerec_jax.photos import detection
+from facerec_jax.photos import preparation
+from facerec_jax.render import geometry
+from facerec_jax.render import renderer
+from facerec_jax.results import codes
+from facerec_jax.results import face_views
+from facerec_jax.results import figures
+from facerec_jax.results import meshes
+from facerec_jax.results import report
+
+_PIXELS = (
+  "(column, row) of the upright photograph, EXIF orientation applied; pixel "
+  "centres at +0.5"
+)
+# Around a photograph, where a view reaches beyond it.
+_OUTSIDE = 0.13
+
+
+class Encoder(Protocol):
+  """What reads codes, as `trained_encoder.TrainedEncoder` does.
+
+  Attributes:
+    model: the morphable model of the codes.
+    layout: of the flat codes.
+    image_size: S, px.
+    face_mask: whether it was trained on faces cut out by the hull mask.
+  """
+
+  model: morphable_model.MorphableModel
+  layout: code_vector.CodeLayout
+  image_size: int
+  face_mask: bool
+
+  def predict(self, images) -> jax.Array:
+    """Reads [B, S, S, 3] sRGB images as flat codes [B, D]."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reconstruction:
+  """What was read from a face.
+
+  Attributes:
+    image: [S, S, 3] sRGB, what the encoder saw.
+    code: in the reference camera of that image.
+    landmarks: [68, 2] the model's own points, pixels of the photograph.
+    landmark_error: their mean distance from the detected ones, in outer-canthal
+      distances; None without detected ones.
+  """
+
+  image: np.ndarray
+  code: code_vector.CodeVector
+  landmarks: np.ndarray
+  landmark_error: float | None
+
+
+@jax.jit
+def _project_landmarks(model, camera, code):
+  return renderer.project_landmarks(model, camera, code)
+
+
+def reconstruct(
+  encoder: Encoder, photo: np.ndarray, face: detection.Face
+) -> Reconstruction:
+  """Reads a face.
+
+  Args:
+    encoder: a trained one.
+    photo: [H, W, 3] uint8 sRGB.
+    face: of the photo.
+
+  Returns:
+    The reconstruction.
+
+  Raises:
+    ValueError: the encoder's answer is not finite.
+  """
+  size = encoder.image_size
+  image = preparation.prepare(
+    photo, face, image_size=size, mask=encoder.face_mask
+  )
+  flat = np.asarray(encoder.predict(image[None])[0])
+  if not np.isfinite(flat).all():
+    raise ValueError("the encoder's code is not finite; train it anew")
+  code = encoder.layout.unflatten(flat)
+  points = _project_landmarks(
+    encoder.model, geometry.reference_camera(size), code
+  )
+  points = alignment.from_crop(np.asarray(points), face.square, size)
+  error = None
+  if face.landmarks is not None:
+    error = float(landmarks.normalized_mean_error(points, face.landmarks))
+  return Reconstruction(image, code, points, error)
+
+
+def write_face(
+  folder: pathlib.Path,
+  encoder: Encoder,
+  photo: np.ndarray,
+  face: detection.Face,
+  result: Reconstruction,
+) -> dict:
+  """Writes all files of a face.
+
+  Args:
+    folder: made where it is missing.
+    encoder: that read the face.
+    photo: [H, W, 3] uint8.
+    face: of the photo.
+    result: what was read.
+
+  Returns:
+    Facts for a summary: box, detector, score, pose, errors.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  model, code = encoder.model, result.code
+  _write_meshes(folder, model, code)
+  photometric_error = _write_pictures(folder, model, photo, face, result)
+  facts = {
+    "box": face.box,
+    "detector": face.detector,
+    "score": face.score,
+    "pose_degrees": np.degrees(np.asarray(code.rotation)),
+    "landmark_error": result.landmark_error,
+    "photometric_error": photometric_error,
+  }
+  square = face.square
+  codes.write_code(
+    folder,
+    model,
+    code,
+    facts={
+      "landmarks68": result.landmarks,
+      "detected_landmarks68": face.landmarks,
+      "pixels": _PIXELS,
+      "image_size": encoder.image_size,
+      "square": {"center": square.center, "side": square.side},
+      **facts,
+    },
+  )
+  return facts
+
+
+def _write_meshes(folder, model, code):
+  vertices = morphable_model.vertices(model, code.identity, code.expression)
+  albedo = morphable_model.albedo(model, code.albedo)
+  for name in ("mesh.glb", "mesh.obj"):
+    meshes.write_mesh(folder / name, vertices, model.triangles, albedo)
+
+
+def _write_pictures(folder, model, photo, face, result):
+  views = face_views.draw(model, result.code)
+  around = alignment.Square(
+    face.square.center, face.square.side * face_views.VIEW_SIDES
+  )
+  view = alignment.crop(photo, around, face_views.VIEW_SIZE)
+  inside = _inside(photo, around, face_views.VIEW_SIZE)
+  shown = np.where(inside[..., None], view, _OUTSIDE)
+  pictures = {
+    "photo": shown,
+    "input": result.image,
+    "overlay": views.rendering.over(shown),
+    "face": views.face.over(shown),
+    "rendering": views.rendering.over(),
+    "geometry": views.geometry.over(),
+    "left": views.left.over(),
+    "right": views.right.over(),
+  }
+  for name, picture in pictures.items():
+    figures.save_image(folder / f"{name}.png", picture)
+  face_inside = views.face._replace(alpha=views.face.alpha * inside)
+  return face_views.photometric_error(view, face_inside)
+
+
+def _inside(photo, square, size):
+  """Pixels of a crop that lie in the photograph, [size, size] bool."""
+  steps = np.arange(size) + 0.5
+  columns, rows = alignment.from_crop(
+    np.stack([steps, steps], axis=-1), square, size
+  ).T
+  height, width = photo.shape[:2]
+  return ((rows >= 0) & (rows <= height))[:, None] & (
+    (columns >= 0) & (columns <= width)
+  )
+
+
+def face_section(title: str, folder: str, facts: dict) -> report.Section:
+  """The part of a report page that shows a face.
+
+  Args:
+    title: heading.
+    folder: of `write_face`, relative to the page.
+    facts: from `write_face`.
+  """
+  captions = {
+    "photo": "photograph",
+    "overlay": "reconstruction over it",
+    "face": "face alone over it",
+    "rendering": "reconstruction",
+    "geometry": "geometry alone",
+    "left": "turned left, own light",
+    "right": "turned right, own light",
+    "input": "what the encoder read",
+  }
+  pitch, yaw, roll = facts["pose_degrees"]
+  rows = [
+    ("Pose", f"pitch {pitch:+.1f}°, yaw {yaw:+.1f}°, roll {roll:+.1f}°"),
+    ("Colour difference", f"{100 * facts['photometric_error']:.1f} % of white"),
+    ("Found by", f"{facts['detector']}, score {facts['score']:.2f}"),
+  ]
+  if facts["landmark_error"] is not None:
+    error = f"{100 * facts['landmark_error']:.1f} % of the eyes' outer width"
+    rows.insert(1, ("Landmark distance", error))
+  names = ("mesh.glb", "mesh.obj", "code.json", "code.npz")
+  return report.Section(
+    title=title,
+    figures=tuple(
+      report.Figure(f"{folder}/{name}.png", caption)
+      for name, caption in captions.items()
+    ),
+    facts=tuple(rows),
+    files=tuple((name, f"{folder}/{name}") for name in names),
+  )

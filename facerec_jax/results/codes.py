@@ -1,0 +1,91 @@
+"""A face's code as files: code.json for people, code.npz for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from facerec_jax.face import code_vector
+from facerec_jax.face import morphable_model
+
+# Lists of numbers; between brackets of a string there is no line end.
+_INNER_LIST = re.compile(r'\[\n[^\[\]{}"]*\]')
+_COEFFICIENTS = "standard deviations"
+_UNITS = {
+  "identity": _COEFFICIENTS,
+  "expression": _COEFFICIENTS,
+  "albedo": _COEFFICIENTS,
+  "rotation": "radians: pitch (+ raises the chin), yaw (+ turns to the image "
+  "right), roll (+ counter-clockwise)",
+  "translation": "millimetres: x right, y up, z towards the camera",
+  "illumination": "radiance, 9 spherical harmonics x linear RGB",
+}
+
+
+def write_code(
+  folder: str | os.PathLike,
+  model: morphable_model.MorphableModel,
+  code: code_vector.CodeVector,
+  *,
+  facts: Mapping[str, Any],
+) -> None:
+  """Writes code.json and code.npz.
+
+  Args:
+    folder: an existing folder.
+    model: that the code belongs to.
+    code: without batch axes.
+    facts: what else to store in code.json; its arrays go into code.npz, too.
+  """
+  folder = pathlib.Path(folder)
+  groups = {name: np.asarray(getattr(code, name)) for name in _UNITS}
+  units = dict(_UNITS)
+  if model.expression_kind == "blendshape":
+    units["expression"] = "blendshape weights, 0 to 1"
+  arrays = {k: v for k, v in facts.items() if isinstance(v, np.ndarray)}
+  np.savez(folder / "code.npz", **groups, **arrays)
+  content = {"morphable_model": model.name, **groups, "units": units}
+  for name in ("identity", "expression"):
+    names = getattr(model, f"{name}_names")
+    if names:
+      content[f"{name}_names"] = names[: len(groups[name])]
+  write_json(folder / "code.json", {**content, **facts})
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+  """Writes JSON in one piece: whoever reads meets the old file or the new.
+
+  Args:
+    path: of the file.
+    content: nested mappings and sequences; NumPy arrays and numbers, too. What
+      is not finite becomes null, which JSON can hold.
+  """
+  path = pathlib.Path(path)
+  text = json.dumps(_plain(content), indent=2, ensure_ascii=False)
+  text = _INNER_LIST.sub(_on_one_line, text)
+  partial = path.with_name(path.name + ".partial")
+  partial.write_text(text + "\n", "utf-8")
+  os.replace(partial, path)
+
+
+def _on_one_line(match):
+  return "[" + " ".join(match[0][1:-1].split()) + "]"
+
+
+def _plain(value):
+  if isinstance(value, Mapping):
+    return {str(key): _plain(item) for key, item in value.items()}
+  if isinstance(value, np.ndarray):
+    return _plain(value.tolist() if value.dtype.kind != "f" else list(value))
+  if isinstance(value, list | tuple):
+    return [_plain(item) for item in value]
+  if isinstance(value, float | np.floating):
+    # Seven digits are all that float32 has.
+    return float(f"{value:.7g}") if np.isfinite(value) else None
+  return value.item() if isinstance(value, np.generic) else value

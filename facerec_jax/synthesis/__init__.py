@@ -1,0 +1,1 @@
+"""Images with known codes: priors, code bank, backgrounds, camera noise."""

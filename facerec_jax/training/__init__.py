@@ -1,0 +1,1 @@
+"""Learning: losses, steps, the loop, checkpoints, metrics."""

@@ -1,0 +1,47 @@
+"""The commands as a user types them: exit codes and one clear line."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parent.parent
+_CONFIG = f"--config={_ROOT / 'configs' / 'resnet.py'}"
+
+
+def _run(app, *flags):
+  return subprocess.run(
+    [sys.executable, "-m", f"facerec_jax.{app}", *flags],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+  )
+
+
+@pytest.mark.parametrize(
+  "flags, message",
+  [
+    ([_CONFIG], "error: --workdir is missing"),
+    ([_CONFIG, "--wokdir=x"], "wokdir"),
+    ([_CONFIG, "--mode=play"], "--mode"),
+    ([_CONFIG, "stray"], "unknown argument 'stray'"),
+    ([_CONFIG + ":huge"], "no variant 'huge'; it has resnet50, resnet18"),
+    ([_CONFIG, "--config.sead=1"], "sead"),
+    ([_CONFIG, "--config.seed=one"], "seed"),
+    (["--config=nowhere.py", "--workdir=x"], "nowhere.py"),
+    (["--mode=eval", "--workdir=/nonexistent"], "holds no checkpoint"),
+    (
+      [_CONFIG, "--config.morphable_model=nothing.npz", "--workdir=x"],
+      "nothing.npz",
+    ),
+  ],
+)
+def test_wrong_usage_ends_with_one_line_and_code_2(flags, message):
+  result = _run("main", *flags)
+  assert result.returncode == 2, result.stderr
+  last = result.stderr.strip().splitlines()[-1]
+  assert last.startswith("error: ") and message in last
+  assert "Traceback" not in result.stderr

@@ -1,0 +1,181 @@
+import fake_model
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facerec_jax.synthesis import emotions
+from facerec_jax.synthesis import expression_prior
+from facerec_jax.synthesis import expression_units
+
+UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18)
+UNITS += (20, 22, 23, 24, 25, 26, 27, 28, 43)
+_MIDDLE = (4, 9, 16, 17, 18, 22, 23, 24, 25, 26, 27, 28)
+NAMES = tuple(
+  f"AU{unit:02d}{side}"
+  for unit in UNITS
+  for side in (("",) if unit in _MIDDLE else ("_L", "_R"))
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+  return fake_model.make(num_rings=3, expression_names=NAMES)
+
+
+def _draw(function, count=3000, seed=0):
+  keys = jax.random.split(jax.random.key(seed), count)
+  return np.asarray(jax.jit(jax.vmap(function))(keys))
+
+
+def _unit(drawn, number):
+  """The mean of the columns of an action unit, [N]."""
+  columns = [i for i, n in enumerate(NAMES) if n.startswith(f"AU{number:02d}")]
+  return drawn[:, columns].mean(axis=1)
+
+
+@pytest.mark.parametrize("name", emotions.CLASSES)
+def test_variants_of_an_emotion_add_up(name):
+  variants = emotions.EMOTIONS[name]
+  assert sum(v.share for v in variants) == pytest.approx(1.0)
+  for variant in variants:
+    always = {unit for unit, _ in variant.units}
+    sometimes = {unit for unit, _ in variant.optional}
+    assert always | sometimes <= set(UNITS)
+    assert not always & sometimes
+
+
+def test_units_join_the_sides_but_not_opposite_movements():
+  names = ("AU12_L", "AU26", "AU12_R", "AD30_L", "AD30_R", "jawLeft")
+  units = expression_units.find_units(names, 6)
+  assert units.names == ("AU12", "AU26", "AD30_L", "AD30_R", "jawLeft")
+  np.testing.assert_array_equal(units.columns[0], [1, 0, 1, 0, 0, 0])
+  np.testing.assert_array_equal(units.side, [1, 0, -1, 0, 0, 0])
+  assert units.columns.sum() == 6
+
+
+@pytest.mark.parametrize("name", emotions.CLASSES)
+def test_emotions_move_their_units_and_no_others(model, name):
+  label = emotions.CLASSES.index(name)
+  drawn = _draw(lambda key: expression_prior.sample_emotion(key, model, label))
+  assert drawn.min() >= 0 and drawn.max() <= 1
+  if name == "neutral":
+    allowed = set(emotions.NEUTRAL_TRACE_UNITS)
+    still = (drawn.max(axis=1) == 0).mean()
+    assert still == pytest.approx(1 - emotions.NEUTRAL_TRACE_SHARE, abs=0.03)
+    assert drawn.max() < 0.25
+    assert ((drawn > 0).sum(axis=1) <= 2).all()
+  else:
+    allowed = {
+      unit
+      for variant in emotions.EMOTIONS[name]
+      for unit, _ in variant.units + variant.optional
+    }
+    assert (drawn.max(axis=1) > 0).all()
+  moved = {unit for unit in UNITS if _unit(drawn, unit).max() > 0}
+  assert moved == allowed
+
+
+def test_frequencies_of_units_follow_the_table(model):
+  label = emotions.CLASSES.index("happiness")
+  drawn = _draw(lambda key: expression_prior.sample_emotion(key, model, label))
+  for unit, share in ((12, 1.0), (6, 0.75), (25, 0.55), (26, 0.10)):
+    assert (_unit(drawn, unit) > 0).mean() == pytest.approx(share, abs=0.03)
+  # Mean weight .73 over the variants, strength .8 on average.
+  assert _unit(drawn, 12).mean() == pytest.approx(0.73 * 0.8, abs=0.03)
+
+
+def test_mixture_holds_its_shares(model):
+  def draw(neutral, emotion):
+    return _draw(
+      lambda key: expression_prior.sample_expression(
+        key, model, neutral_share=neutral, emotion_share=emotion
+      )
+    )
+
+  assert draw(1.0, 0.0).max() < 0.25
+  assert draw(0.0, 1.0).max(axis=1).min() > 0.04
+  half = draw(0.5, 0.5)
+  assert (half.max(axis=1) < 0.25).mean() == pytest.approx(0.5, abs=0.05)
+  # Units that no emotion contains come from the random kind alone.
+  assert _unit(half, 18).max() == 0
+  assert _unit(draw(0.0, 0.0), 18).max() > 0.5
+
+
+def test_related_units_move_together_in_random_expressions(model):
+  drawn = _draw(
+    lambda key: expression_prior.sample_expression(
+      key, model, neutral_share=0.0, emotion_share=0.0
+    ),
+    count=8000,
+  )
+  for first, second, correlation in emotions.TIES:
+    pair = np.corrcoef(_unit(drawn, first), _unit(drawn, second))[0, 1]
+    # The lid rule caps 7, mobility couples all a little.
+    assert pair == pytest.approx(correlation, abs=0.12)
+  unrelated = np.corrcoef(_unit(drawn, 9), _unit(drawn, 20))[0, 1]
+  assert abs(unrelated) < 0.1
+  # A unit that is tied to a resting one may come to rest as well.
+  assert (drawn > 0).any(axis=1).mean() > 0.9
+
+
+def test_the_sides_of_a_face_differ_a_little(model):
+  label = emotions.CLASSES.index("happiness")
+  drawn = _draw(lambda key: expression_prior.sample_emotion(key, model, label))
+  left, right = drawn[:, NAMES.index("AU12_L")], drawn[:, NAMES.index("AU12_R")]
+  tilt = (left - right) / (left + right)
+  assert 0.05 < tilt.std() < 0.1
+  assert abs(tilt.mean()) < 0.01
+
+
+def test_conflicts_are_resolved():
+  units = expression_units.find_units(NAMES, len(NAMES))
+
+  def resolve(**weights):
+    start = np.zeros(len(units.names), np.float32)
+    for name, weight in weights.items():
+      start[units.names.index(name)] = weight
+    result = expression_units.resolve_conflicts(units, jnp.asarray(start))
+    return {
+      name: float(weight)
+      for name, weight in zip(units.names, result, strict=True)
+      if weight != 0
+    }
+
+  assert resolve(AU26=0.4, AU27=0.5) == {"AU27": 0.5}
+  assert resolve(AU26=0.5, AU27=0.5) == {"AU26": 0.5}
+  assert resolve(AU05=0.8, AU43=1.0) == {"AU43": 1.0}
+  assert resolve(AU24=0.8, AU26=1.0) == {"AU26": 1.0}
+  assert resolve(AU24=0.5) == {"AU24": 0.5}
+  lids = resolve(AU06=1.0, AU07=1.0)
+  assert 2.0 * lids["AU06"] + 2.1 * lids["AU07"] == pytest.approx(3.0)
+
+
+def test_other_blendshapes_get_the_random_prior():
+  names = ("browDown_L", "browDown_R", "jawOpen", "mouthSmile_L")
+  other = fake_model.make(num_rings=3, expression_names=names)
+  drawn = _draw(
+    lambda key: expression_prior.sample_expression(
+      key, other, neutral_share=0.3
+    )
+  )
+  assert (drawn.max(axis=1) == 0).mean() == pytest.approx(0.3, abs=0.03)
+  assert drawn.min() >= 0 and drawn.max() <= 1
+  with pytest.raises(ValueError, match=r"need a model with action units: 'fak"):
+    expression_prior.sample_emotion(jax.random.key(0), other, 0)
+
+
+def test_gaussian_models_get_cut_normal_numbers():
+  gaussian = fake_model.make(num_rings=3, expression=40)
+  drawn = _draw(
+    lambda key: expression_prior.sample_expression(key, gaussian, scale=2.0)
+  )
+  assert drawn.std() == pytest.approx(2 * 0.97, abs=0.03)
+  assert 5.2 < np.abs(drawn).max() <= 5.4
+
+
+def test_models_without_expressions_work():
+  none = fake_model.make(num_rings=3, expression=0)
+  assert expression_prior.sample_expression(jax.random.key(0), none).shape == (
+    0,
+  )
