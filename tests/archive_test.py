@@ -76,7 +76,7 @@ def test_round_trip_keeps_everything(tmp_path, uv):
   archive.save(path, model)
   loaded = archive.load(path)
   exact = (
-    "mean", "albedo_mean", "occlusion", "triangles", "vertex_triangles",
+    "mean", "albedo_mean", "occlusion", "triangles",
     "landmarks", "region", "uv",
   )  # fmt: skip
   for name in exact:

@@ -150,7 +150,7 @@ def test_no_triangle_is_degenerate(model):
 def test_triangles_face_outward(model):
   normals = np.asarray(
     geometry.vertex_normals(
-      jnp.asarray(model.mean), model.triangles, model.vertex_triangles
+      jnp.asarray(model.mean), model.triangles, model.incidence
     )
   )
   assert (normals[model.landmarks[17:]][:, 2] > -0.3).all()

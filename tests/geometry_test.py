@@ -80,7 +80,7 @@ def test_normals_of_a_sphere_point_outwards():
 
   incidence = morphable_model.vertex_incidence(triangles, len(points))
   normals = geometry.vertex_normals(
-    jnp.asarray(points), jnp.asarray(triangles.copy()), jnp.asarray(incidence)
+    jnp.asarray(points), jnp.asarray(triangles.copy()), incidence
   )
   cosine = (np.asarray(normals) * points).sum(1) / np.linalg.norm(
     points, axis=1

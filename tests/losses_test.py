@@ -119,7 +119,7 @@ def test_effects_equal_measured_changes(space):
     assert float(space.effect[at]) == pytest.approx(change, rel=0.02)
   at = _LAYOUT.slices["illumination"].start + 3 * 2 + 1  # z light, green
   normals = geometry.vertex_normals(
-    model.mean, model.triangles, model.vertex_triangles
+    model.mean, model.triangles, model.incidence
   )
   light = illumination.ambient_light([1.0, 1.0, 1.0])
   lit = light.at[2, 1].add(0.01)

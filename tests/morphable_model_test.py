@@ -55,11 +55,35 @@ def test_albedo_stays_a_colour():
   assert float(color.min()) >= 0 and float(color.max()) <= 1
 
 
+def _triangles_at(incidence, count):
+  """What an incidence says of each vertex, hubs from their own list."""
+  lists = [list(row) for row in np.asarray(incidence.triangles)]
+  rows = zip(incidence.hubs, incidence.hub_triangles, strict=True)
+  for hub, row in rows:
+    lists[int(hub)] = list(np.asarray(row))
+  return [sorted(int(t) for t in row if t < count) for row in lists]
+
+
 def test_incidence_lists_each_triangle_at_each_corner():
   triangles = np.array([[0, 1, 2], [2, 1, 3], [0, 2, 4]])
-  table = morphable_model.vertex_incidence(triangles, 6)
-  found = [sorted(t for t in row if t < 3) for row in table]
+  found = _triangles_at(morphable_model.vertex_incidence(triangles, 6), 3)
   assert found == [[0, 2], [0, 1], [0, 1, 2], [1], [2], []]
+
+
+def test_centres_of_fans_do_not_widen_the_table():
+  lattice = np.asarray(fake_model.make(num_rings=12).triangles)
+  rim = np.arange(60)
+  fan = np.stack([np.full(60, 61), rim, (rim + 1) % 61], axis=1)
+  triangles = np.concatenate([lattice, fan])
+  count = triangles.max() + 1
+  incidence = morphable_model.vertex_incidence(triangles, count)
+  assert incidence.triangles.shape[1] < 20
+  assert 61 in np.asarray(incidence.hubs)
+  wanted = [[] for _ in range(count)]
+  for index, corners in enumerate(triangles):
+    for corner in corners:
+      wanted[corner].append(index)
+  assert _triangles_at(incidence, len(triangles)) == wanted
 
 
 def test_restricted_model_agrees_at_its_vertices():

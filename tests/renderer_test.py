@@ -114,7 +114,7 @@ def test_depth_and_attributes_of_a_plane_are_ray_plane_intersections():
   rendering = _render_mesh(
     jnp.asarray(points),
     jnp.asarray(triangles),
-    jnp.asarray(morphable_model.vertex_incidence(triangles, len(points))),
+    morphable_model.vertex_incidence(triangles, len(points)),
     albedo=jnp.asarray(albedo),
     light=code_vector.white_light(),
     camera=camera,
@@ -159,7 +159,7 @@ def test_shaded_sphere_equals_the_closed_form():
   rendering = _render_mesh(
     jnp.asarray(points),
     jnp.asarray(triangles),
-    jnp.asarray(morphable_model.vertex_incidence(triangles, len(points))),
+    morphable_model.vertex_incidence(triangles, len(points)),
     albedo=jnp.full(points.shape, 0.5),
     light=light,
     camera=camera,

@@ -18,6 +18,25 @@ FACE_RADIUS = 95.0
 
 
 @struct.dataclass
+class Incidence:
+  """The triangles around each vertex, padded with T.
+
+  Sums over them are gathers: fast and deterministic everywhere, where
+  scatter-adds are not. The few vertices with many triangles (centres of fans)
+  are listed apart, so that they do not widen the table.
+
+  Attributes:
+    triangles: [V, N] int32; incomplete for hubs.
+    hubs: [H] int32 vertices with more than N triangles.
+    hub_triangles: [H, M] int32, all of their triangles.
+  """
+
+  triangles: jax.Array
+  hubs: jax.Array
+  hub_triangles: jax.Array
+
+
+@struct.dataclass
 class MorphableModel:
   """A linear model of face shape and colour.
 
@@ -29,8 +48,7 @@ class MorphableModel:
     albedo: [V, 3, Ka] linear RGB per standard deviation.
     occlusion: [V] share of the sky that a vertex sees, multiplies the shading.
     triangles: [T, 3] int32, counter-clockwise seen from outside.
-    vertex_triangles: [V, N] int32, the triangles around each vertex, padded
-      with T: vertex normals are a gather, fast and deterministic everywhere.
+    incidence: the triangles around each vertex, for normals.
     landmarks: [68] int32, vertices of the iBUG points.
     region: [V] int32, index into `region_names`.
     uv: [V, 2] texture coordinates in [0, 1], v up, or None.
@@ -48,7 +66,7 @@ class MorphableModel:
   albedo: jax.Array
   occlusion: jax.Array
   triangles: jax.Array
-  vertex_triangles: jax.Array
+  incidence: Incidence
   landmarks: jax.Array
   region: jax.Array
   uv: jax.Array | None = None
@@ -126,7 +144,7 @@ def create(
   fields["landmarks"] = _indices("landmarks", landmarks, (68,), num)
   model = MorphableModel(
     **fields,
-    vertex_triangles=vertex_incidence(fields["triangles"], num),
+    incidence=vertex_incidence(fields["triangles"], num),
     region=np.zeros(num, np.int32),
     **names,
   )
@@ -184,7 +202,7 @@ def _check_names(model):
     )
 
 
-def vertex_incidence(triangles, num_vertices: int) -> np.ndarray:
+def vertex_incidence(triangles, num_vertices: int) -> Incidence:
   """Lists the triangles around each vertex.
 
   Args:
@@ -192,19 +210,24 @@ def vertex_incidence(triangles, num_vertices: int) -> np.ndarray:
     num_vertices: V.
 
   Returns:
-    [V, N] int32, N the largest number around one vertex, padded with T.
+    The lists; hubs are the vertices with more triangles than 99 % have.
   """
   triangles = np.asarray(triangles)
   corners = triangles.ravel()
   order = np.argsort(corners, kind="stable")
   counts = np.bincount(corners, minlength=num_vertices)
   starts = np.cumsum(counts) - counts
-  table = np.full(
-    (num_vertices, max(1, counts.max(initial=0))), len(triangles), np.int32
-  )
+  most = counts.max(initial=0)
+  table = np.full((num_vertices, max(1, most)), len(triangles), np.int32)
   vertex = corners[order]
   table[vertex, np.arange(len(vertex)) - starts[vertex]] = order // 3
-  return table
+  width = max(1, int(np.ceil(np.quantile(counts, 0.99))) if most else 0)
+  hubs = np.flatnonzero(counts > width)
+  return Incidence(
+    triangles=jnp.asarray(table[:, :width]),
+    hubs=jnp.asarray(hubs, jnp.int32),
+    hub_triangles=jnp.asarray(table[hubs]),
+  )
 
 
 def vertices(model: MorphableModel, identity, expression) -> jax.Array:
@@ -328,7 +351,11 @@ def restrict(model: MorphableModel, vertex_indices) -> MorphableModel:
   return model.replace(
     **{name: getattr(model, name)[index] for name in per_vertex},
     triangles=jnp.zeros((0, 3), jnp.int32),
-    vertex_triangles=jnp.zeros((index.shape[0], 1), jnp.int32),
+    incidence=Incidence(
+      triangles=jnp.zeros((index.shape[0], 1), jnp.int32),
+      hubs=jnp.zeros(0, jnp.int32),
+      hub_triangles=jnp.zeros((0, 1), jnp.int32),
+    ),
     landmarks=jnp.arange(min(68, index.shape[0]), dtype=jnp.int32),
     uv=None if model.uv is None else model.uv[index],
   )

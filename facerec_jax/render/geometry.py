@@ -8,6 +8,8 @@ from flax import struct
 import jax
 import jax.numpy as jnp
 
+from facerec_jax.face import morphable_model
+
 # Field of view of the reference camera, in which codes are expressed. A crop of
 # a head photographed with a short telephoto lens has about this much.
 REFERENCE_FIELD_OF_VIEW = math.radians(22.0)
@@ -119,13 +121,15 @@ def project(camera: Camera, points) -> jax.Array:
   return jnp.stack([column, row], axis=-1)
 
 
-def vertex_normals(points, triangles, vertex_triangles) -> jax.Array:
+def vertex_normals(
+  points, triangles, incidence: morphable_model.Incidence
+) -> jax.Array:
   """Area-weighted unit normals.
 
   Args:
     points: [V, 3].
     triangles: [T, 3], counter-clockwise from outside.
-    vertex_triangles: [V, N], see `MorphableModel`.
+    incidence: of the triangles.
 
   Returns:
     [V, 3].
@@ -134,11 +138,9 @@ def vertex_normals(points, triangles, vertex_triangles) -> jax.Array:
   faces = jnp.cross(b - a, c - a)
   padded = jnp.concatenate([faces, jnp.zeros_like(faces[:1])])
   # Slot by slot: a gather into [V, N, 3] would materialise N copies.
-  total = sum(
-    padded[vertex_triangles[:, slot]]
-    for slot in range(vertex_triangles.shape[1])
-  )
-  return normalize(total)
+  total = sum(padded[slot] for slot in incidence.triangles.T)
+  hubs = padded[incidence.hub_triangles].sum(axis=1)
+  return normalize(total.at[incidence.hubs].set(hubs))
 
 
 def normalize(vectors) -> jax.Array:

@@ -66,7 +66,7 @@ def render(
   return render_mesh(
     points,
     model.triangles,
-    model.vertex_triangles,
+    model.incidence,
     albedo=morphable_model.albedo(model, code.albedo),
     occlusion=model.occlusion,
     light=code.illumination,
@@ -79,7 +79,7 @@ def render(
 def render_mesh(
   points,
   triangles,
-  vertex_triangles,
+  incidence,
   *,
   albedo,
   light,
@@ -93,7 +93,7 @@ def render_mesh(
   Args:
     points: [V, 3] mm, camera frame.
     triangles: [T, 3].
-    vertex_triangles: [V, N], from `morphable_model.vertex_incidence`.
+    incidence: of the triangles, `morphable_model.vertex_incidence`.
     albedo: [V, 3] linear RGB.
     light: [9, 3] illumination.
     camera: the camera.
@@ -106,7 +106,7 @@ def render_mesh(
   """
   if occlusion is None:
     occlusion = jnp.ones_like(points[:, 0])
-  normals = geometry.vertex_normals(points, triangles, vertex_triangles)
+  normals = geometry.vertex_normals(points, triangles, incidence)
   screen = jnp.concatenate(
     [geometry.project(camera, points), -points[:, 2:]], axis=1
   )

@@ -207,7 +207,7 @@ def _illumination(key, model, albedo, rotation, prior):
   few = morphable_model.restrict(model, index)
   # Normals of the mean face do for metering; they are shared by all codes.
   normals = geometry.vertex_normals(
-    model.mean, model.triangles, model.vertex_triangles
+    model.mean, model.triangles, model.incidence
   )[index]
   normals = geometry.to_camera(normals, rotation, jnp.zeros(3))
   skin = morphable_model.albedo(few, albedo) * few.occlusion[:, None]

@@ -139,7 +139,7 @@ def coefficient_effects(model, layout, mean, weights) -> jax.Array:
   x, y, z = weights @ points**2
   depth = jnp.abs(layout.unflatten(mean).translation[2])
   normals = geometry.vertex_normals(
-    model.mean, model.triangles, model.vertex_triangles
+    model.mean, model.triangles, model.incidence
   )
   unit_lights = jnp.eye(27).reshape(27, 9, 3)
   shading = jax.vmap(lambda light: _signed_shading(normals, light))(unit_lights)
