@@ -179,16 +179,16 @@ def _resnet18(config):
 
 
 def _quick(config):
-  config.image_size = 80
+  config.image_size = 64
   config.batch_size = 32
-  config.num_steps = 640
+  config.num_steps = 800
   config.bank_size = 16_384
   config.encoder.name = "small"
   config.optimizer.learning_rate = 2e-3
   config.optimizer.warmup_steps = 40
   config.log_every = 40
   config.sample_every = 0
-  config.checkpoint_every = 320
+  config.checkpoint_every = 400
   config.eval_every = 0
   config.eval.num_examples = 256
 

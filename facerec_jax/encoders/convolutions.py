@@ -28,7 +28,7 @@ import jax.numpy as jnp
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Up to this many output pixels in the whole batch, and from this many input
 # channels on, patches times matrix wins on CPU.
-PATCHES_MAX_PIXELS = 64
+PATCHES_MAX_PIXELS = 600
 PATCHES_MIN_CHANNELS = 64
 
 
