@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import functools
 import logging as py_logging
 import os
 import pathlib
@@ -30,6 +31,8 @@ class WorkError(Exception):
   """The work failed: exit code 1."""
 
 
+# Apps share these flags: one definition each, whoever is imported first.
+@functools.cache
 def define_config(default: str | None = None):
   """Defines --config=FILE[:VARIANT]; call at import of an app."""
   return config_flags.DEFINE_config_file(
@@ -41,11 +44,18 @@ def define_config(default: str | None = None):
   )
 
 
+@functools.cache
 def define_workdir():
   """Defines --workdir=DIR; call at import of an app."""
   return flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, metrics and sample images."
   )
+
+
+@functools.cache
+def define_output():
+  """Defines --output=DIR; call at import of an app."""
+  return flags.DEFINE_string("output", None, "Folder for the results.")
 
 
 def run(main: Callable[[], None]) -> None:

@@ -33,7 +33,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _INPUT = flags.DEFINE_string(
   "input", None, "A photograph, or a folder of photographs."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for the results.")
+_OUTPUT = app.define_output()
 _LANDMARK_MODEL = flags.DEFINE_string(
   "landmark_model",
   None,

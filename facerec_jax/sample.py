@@ -26,7 +26,7 @@ from facerec_jax.synthesis import synthesis
 
 _CONFIG = app.define_config("configs/resnet.py")
 _COUNT = flags.DEFINE_integer("count", 100, "Number of images.", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "New or empty folder to fill.")
+_OUTPUT = app.define_output()
 _SEED = flags.DEFINE_integer(
   "seed", None, "Seed of the faces; by default the config's seed."
 )
