@@ -93,8 +93,10 @@ def train(
     config=experiment.config,
     writer=writer,
     evaluate=lambda state: _evaluate(experiment, state, held_out()),
-    write_samples=lambda state, step: figures.save_image(
-      workdir / "samples" / f"step_{step:08d}.png",
+    write_samples=lambda state, step: _write_samples(
+      workdir,
+      writer,
+      step,
       sample_sheet.sample_sheet(experiment, state, held_out()),
     ),
     batch_size=experiment.batch_size,
@@ -142,6 +144,11 @@ def _evaluate(experiment, state, scene):
     image_size=experiment.image_size,
     num_batches=num_batches,
   )
+
+
+def _write_samples(workdir, writer, step, sheet):
+  figures.save_image(workdir / "samples" / f"step_{step:08d}.png", sheet)
+  writer.image(step, "faces", sheet)
 
 
 def _summary(workdir, state):

@@ -24,7 +24,7 @@ def _events(folder):
 def test_writes_lines_and_events(tmp_path):
   writer = metric_writer.MetricWriter(tmp_path)
   writer.scalars(7, "train", {"loss": np.float32(0.5), "model_space/x": 2})
-  writer.image(7, "faces", np.zeros((8, 8, 3)))
+  writer.image(7, "faces", np.zeros((8, 8, 3), np.uint8))
   writer.close()
   (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
   wanted = {"step": 7, "kind": "train", "loss": 0.5, "model_space/x": 2.0}

@@ -40,10 +40,8 @@ class MetricWriter:
     logging.info("%s step %d: %s", prefix, step, format_metrics(values))
 
   def image(self, step: int, name: str, image) -> None:
-    """Writes an image [H, W, 3], sRGB in [0, 1]."""
-    self._board.add_image(
-      name, np.clip(np.asarray(image), 0, 1), step, dataformats="HWC"
-    )
+    """Writes an image [H, W, 3], uint8 sRGB."""
+    self._board.add_image(name, np.asarray(image), step, dataformats="HWC")
 
   def close(self) -> None:
     """Flushes and closes the files."""
