@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facerec_jax.face import incidence as incidence_lib
 from facerec_jax.render import geometry
 
 _ANGLE = st.floats(-1.4, 1.4)
@@ -76,9 +77,7 @@ def test_normals_of_a_sphere_point_outwards():
   a, b, c = (points[triangles[:, k]] for k in range(3))
   outward = (np.cross(b - a, c - a) * a).sum(1).mean() > 0
   triangles = triangles if outward else triangles[:, ::-1]
-  from facerec_jax.face import morphable_model
-
-  incidence = morphable_model.vertex_incidence(triangles, len(points))
+  incidence = incidence_lib.vertex_incidence(triangles, len(points))
   normals = geometry.vertex_normals(
     jnp.asarray(points), jnp.asarray(triangles.copy()), incidence
   )

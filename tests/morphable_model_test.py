@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facerec_jax.face import incidence as incidence_lib
 from facerec_jax.face import morphable_model
 
 
@@ -66,7 +67,7 @@ def _triangles_at(incidence, count):
 
 def test_incidence_lists_each_triangle_at_each_corner():
   triangles = np.array([[0, 1, 2], [2, 1, 3], [0, 2, 4]])
-  found = _triangles_at(morphable_model.vertex_incidence(triangles, 6), 3)
+  found = _triangles_at(incidence_lib.vertex_incidence(triangles, 6), 3)
   assert found == [[0, 2], [0, 1], [0, 1, 2], [1], [2], []]
 
 
@@ -76,7 +77,7 @@ def test_centres_of_fans_do_not_widen_the_table():
   fan = np.stack([np.full(60, 61), rim, (rim + 1) % 61], axis=1)
   triangles = np.concatenate([lattice, fan])
   count = triangles.max() + 1
-  incidence = morphable_model.vertex_incidence(triangles, count)
+  incidence = incidence_lib.vertex_incidence(triangles, count)
   assert incidence.triangles.shape[1] < 20
   assert 61 in np.asarray(incidence.hubs)
   wanted = [[] for _ in range(count)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facerec_jax.face import code_vector
-from facerec_jax.face import morphable_model
+from facerec_jax.face import incidence as incidence_lib
 from facerec_jax.render import geometry
 from facerec_jax.render import illumination
 from facerec_jax.render import renderer
@@ -114,7 +114,7 @@ def test_depth_and_attributes_of_a_plane_are_ray_plane_intersections():
   rendering = _render_mesh(
     jnp.asarray(points),
     jnp.asarray(triangles),
-    morphable_model.vertex_incidence(triangles, len(points)),
+    incidence_lib.vertex_incidence(triangles, len(points)),
     albedo=jnp.asarray(albedo),
     light=code_vector.white_light(),
     camera=camera,
@@ -159,7 +159,7 @@ def test_shaded_sphere_equals_the_closed_form():
   rendering = _render_mesh(
     jnp.asarray(points),
     jnp.asarray(triangles),
-    morphable_model.vertex_incidence(triangles, len(points)),
+    incidence_lib.vertex_incidence(triangles, len(points)),
     albedo=jnp.full(points.shape, 0.5),
     light=light,
     camera=camera,

@@ -11,29 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facerec_jax.face import incidence as incidence_lib
+
 EXPRESSION_KINDS = ("gaussian", "blendshape")
 
 # mm around the tip of the nose.
 FACE_RADIUS = 95.0
-
-
-@struct.dataclass
-class Incidence:
-  """The triangles around each vertex, padded with T.
-
-  Sums over them are gathers: fast and deterministic everywhere, where
-  scatter-adds are not. The few vertices with many triangles (centres of fans)
-  are listed apart, so that they do not widen the table.
-
-  Attributes:
-    triangles: [V, N] int32; incomplete for hubs.
-    hubs: [H] int32 vertices with more than N triangles.
-    hub_triangles: [H, M] int32, all of their triangles.
-  """
-
-  triangles: jax.Array
-  hubs: jax.Array
-  hub_triangles: jax.Array
 
 
 @struct.dataclass
@@ -66,7 +49,7 @@ class MorphableModel:
   albedo: jax.Array
   occlusion: jax.Array
   triangles: jax.Array
-  incidence: Incidence
+  incidence: incidence_lib.Incidence
   landmarks: jax.Array
   region: jax.Array
   uv: jax.Array | None = None
@@ -144,7 +127,7 @@ def create(
   fields["landmarks"] = _indices("landmarks", landmarks, (68,), num)
   model = MorphableModel(
     **fields,
-    incidence=vertex_incidence(fields["triangles"], num),
+    incidence=incidence_lib.vertex_incidence(fields["triangles"], num),
     region=np.zeros(num, np.int32),
     **names,
   )
@@ -200,34 +183,6 @@ def _check_names(model):
       f"morphable model: expression_kind {model.expression_kind!r} is none of "
       f"{EXPRESSION_KINDS}"
     )
-
-
-def vertex_incidence(triangles, num_vertices: int) -> Incidence:
-  """Lists the triangles around each vertex.
-
-  Args:
-    triangles: [T, 3] integers.
-    num_vertices: V.
-
-  Returns:
-    The lists; hubs are the vertices with more triangles than 99 % have.
-  """
-  triangles = np.asarray(triangles)
-  corners = triangles.ravel()
-  order = np.argsort(corners, kind="stable")
-  counts = np.bincount(corners, minlength=num_vertices)
-  starts = np.cumsum(counts) - counts
-  most = counts.max(initial=0)
-  table = np.full((num_vertices, max(1, most)), len(triangles), np.int32)
-  vertex = corners[order]
-  table[vertex, np.arange(len(vertex)) - starts[vertex]] = order // 3
-  width = max(1, int(np.ceil(np.quantile(counts, 0.99))) if most else 0)
-  hubs = np.flatnonzero(counts > width)
-  return Incidence(
-    triangles=jnp.asarray(table[:, :width]),
-    hubs=jnp.asarray(hubs, jnp.int32),
-    hub_triangles=jnp.asarray(table[hubs]),
-  )
 
 
 def vertices(model: MorphableModel, identity, expression) -> jax.Array:
@@ -351,7 +306,7 @@ def restrict(model: MorphableModel, vertex_indices) -> MorphableModel:
   return model.replace(
     **{name: getattr(model, name)[index] for name in per_vertex},
     triangles=jnp.zeros((0, 3), jnp.int32),
-    incidence=Incidence(
+    incidence=incidence_lib.Incidence(
       triangles=jnp.zeros((index.shape[0], 1), jnp.int32),
       hubs=jnp.zeros(0, jnp.int32),
       hub_triangles=jnp.zeros((0, 1), jnp.int32),

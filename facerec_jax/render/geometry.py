@@ -8,7 +8,7 @@ from flax import struct
 import jax
 import jax.numpy as jnp
 
-from facerec_jax.face import morphable_model
+from facerec_jax.face import incidence as incidence_lib
 
 # Field of view of the reference camera, in which codes are expressed. A crop of
 # a head photographed with a short telephoto lens has about this much.
@@ -122,7 +122,7 @@ def project(camera: Camera, points) -> jax.Array:
 
 
 def vertex_normals(
-  points, triangles, incidence: morphable_model.Incidence
+  points, triangles, incidence: incidence_lib.Incidence
 ) -> jax.Array:
   """Area-weighted unit normals.
 

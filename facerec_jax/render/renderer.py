@@ -93,7 +93,7 @@ def render_mesh(
   Args:
     points: [V, 3] mm, camera frame.
     triangles: [T, 3].
-    incidence: of the triangles, `morphable_model.vertex_incidence`.
+    incidence: of the triangles, `face.incidence.vertex_incidence`.
     albedo: [V, 3] linear RGB.
     light: [9, 3] illumination.
     camera: the camera.
