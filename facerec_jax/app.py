@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 import logging as py_logging
-import os
 import pathlib
 import sys
 
@@ -14,6 +13,8 @@ from absl import flags
 from absl import logging
 import jax
 from ml_collections import config_flags
+
+from facerec_jax.model_files import builtin
 
 _CACHE = flags.DEFINE_string(
   "compilation_cache",
@@ -120,7 +121,7 @@ def _fail(error, code):
 def _start_jax():
   folder = _CACHE.value
   if folder is None:
-    folder = cache_folder() / "compiled"
+    folder = builtin.cache_folder() / "compiled"
   if folder:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -128,14 +129,6 @@ def _start_jax():
   logging.info(
     "%d %s device(s): %s", len(devices), devices[0].platform, devices
   )
-
-
-def cache_folder() -> pathlib.Path:
-  """Where generated and compiled things are kept between runs."""
-  if os.environ.get("FACEREC_CACHE"):
-    return pathlib.Path(os.environ["FACEREC_CACHE"])
-  base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-  return pathlib.Path(base) / "facerec_jax"
 
 
 def required(name: str, value):

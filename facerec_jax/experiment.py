@@ -27,7 +27,7 @@ from facerec_jax.render import geometry
 from facerec_jax.synthesis import code_bank
 from facerec_jax.synthesis import pose_prior
 from facerec_jax.synthesis import priors
-from facerec_jax.synthesis import synthesis
+from facerec_jax.synthesis import synthesis as synthesis_lib
 from facerec_jax.training import loop
 from facerec_jax.training import losses
 from facerec_jax.training import optimizers
@@ -83,7 +83,7 @@ class Experiment:
   layout: code_vector.CodeLayout
   camera: geometry.Camera
   prior: priors.Prior
-  options: synthesis.Options
+  options: synthesis_lib.Options
   encoder: nn.Module
   optimizer: optax.GradientTransformation
   loss: losses.Loss
@@ -94,7 +94,7 @@ class Experiment:
   def make_batch(self) -> Callable:
     """(seed_key, step, indices, model, bank) -> examples."""
     return functools.partial(
-      synthesis.synthesize_batch,
+      synthesis_lib.synthesize_batch,
       layout=self.layout,
       image_size=self.image_size,
       options=self.options,
@@ -181,7 +181,7 @@ def _build(
     layout=layout,
     camera=camera,
     prior=_call(priors.Prior, "config.prior", prior),
-    options=_call(_synthesis_options, "config.synthesis", synthesis),
+    options=_call(synthesis_lib.Options, "config.synthesis", synthesis),
     encoder=_call(
       functools.partial(_encoder, layout.size), "config.encoder", encoder
     ),
@@ -205,13 +205,6 @@ def _build(
     ),
     eval=_call(EvalSettings, "config.eval", eval),
   )
-
-
-def _synthesis_options(**options):
-  return synthesis.Options(**options)
-
-
-_synthesis_options.__signature__ = inspect.signature(synthesis.Options)
 
 
 def _call(function, name, section):
@@ -329,6 +322,19 @@ def initial_state(
     image_size=experiment.image_size,
     code_mean=code_mean,
     code_std=code_std,
+  )
+
+
+def state_template(experiment: Experiment) -> steps.TrainState:
+  """Shapes and types of a state, to restore one without computing one."""
+  statistics = jnp.zeros(experiment.layout.size)
+  shapes = jax.eval_shape(
+    lambda: initial_state(experiment, statistics, statistics)
+  )
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+    shapes,
   )
 
 

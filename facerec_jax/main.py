@@ -69,14 +69,15 @@ def train(
     The final state.
   """
   scene = experiments.training_scene(experiment)
-  state = experiments.initial_state(
-    experiment, scene.space.mean, scene.space.std
-  )
   checkpointer = checkpoint.Checkpointer(
     workdir, keep_latest=experiment.keep_checkpoints
   )
-  if checkpointer.latest_step is not None:
-    state = checkpointer.restore(state)
+  if checkpointer.latest_step is None:
+    state = experiments.initial_state(
+      experiment, scene.space.mean, scene.space.std
+    )
+  else:
+    state = checkpointer.restore(experiments.state_template(experiment))
     logging.info("resumed at step %d", int(state.step))
   writer = metric_writer.MetricWriter(workdir)
   held_out = functools.cache(

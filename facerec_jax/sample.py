@@ -106,7 +106,6 @@ def _examples(
 def describe(experiment: experiments.Experiment, *, count: int) -> dict:
   """What meta.json says: how to read the other files, and their origin."""
   model = experiment.model
-  blendshapes = model.expression_kind == "blendshape"
   return {
     "count": count,
     "image_size": experiment.image_size,
@@ -128,13 +127,7 @@ def describe(experiment: experiments.Experiment, *, count: int) -> dict:
       "them, whose perspective varies around the camera's",
       "layout": "start and stop of each group in flat",
       "camera": "px; codes are expressed in the frame of this camera",
-      "identity": "standard deviations",
-      "expression": "weights, 0 to 1" if blendshapes else "standard deviations",
-      "albedo": "standard deviations",
-      "rotation": "radians: pitch (+ raises the chin), yaw (+ turns to the "
-      "image right), roll (+ counter-clockwise)",
-      "translation": "mm: x right, y up, z towards the camera",
-      "illumination": "radiance, 9 spherical harmonics x linear RGB",
+      **codes.units(model),
     },
     "config": experiment.config,
     "versions": {

@@ -92,20 +92,7 @@ def load(workdir) -> TrainedEncoder:
   checkpointer = checkpoint.Checkpointer(workdir)
   try:
     experiment = experiments.build(checkpointer.restore_config())
-    state = checkpointer.restore(_template(experiment))
+    state = checkpointer.restore(experiments.state_template(experiment))
   finally:
     checkpointer.close()
   return TrainedEncoder(experiment=experiment, state=state)
-
-
-def _template(experiment):
-  """Shapes and types of a state, without computing one."""
-  statistics = jnp.zeros(experiment.layout.size)
-  shapes = jax.eval_shape(
-    lambda: experiments.initial_state(experiment, statistics, statistics)
-  )
-  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  return jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-    shapes,
-  )

@@ -45,17 +45,21 @@ def write_code(
   """
   folder = pathlib.Path(folder)
   groups = {name: np.asarray(getattr(code, name)) for name in _UNITS}
-  units = dict(_UNITS)
-  if model.expression_kind == "blendshape":
-    units["expression"] = "blendshape weights, 0 to 1"
   arrays = {k: v for k, v in facts.items() if isinstance(v, np.ndarray)}
   np.savez(folder / "code.npz", **groups, **arrays)
-  content = {"morphable_model": model.name, **groups, "units": units}
+  content = {"morphable_model": model.name, **groups, "units": units(model)}
   for name in ("identity", "expression"):
     names = getattr(model, f"{name}_names")
     if names:
       content[f"{name}_names"] = names[: len(groups[name])]
   write_json(folder / "code.json", {**content, **facts})
+
+
+def units(model: morphable_model.MorphableModel) -> dict[str, str]:
+  """The unit of each group of a model's codes."""
+  if model.expression_kind == "blendshape":
+    return _UNITS | {"expression": "blendshape weights, 0 to 1"}
+  return dict(_UNITS)
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

@@ -33,7 +33,6 @@ class Checkpointer:
       best_metric: smaller is better; the best one is kept besides.
     """
     policy = ocp.checkpoint_managers
-    self._best_metric = best_metric
     self._manager = ocp.CheckpointManager(
       pathlib.Path(workdir).absolute() / _FOLDER,
       options=ocp.CheckpointManagerOptions(

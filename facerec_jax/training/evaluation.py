@@ -72,21 +72,20 @@ def code_errors(
     for code in (got, want)
   ]
   errors["landmark_nme"] = landmarks.normalized_mean_error(*points)
-  images = [
+  renderings = [
     renderer.render(
       model, space.camera, code, height=image_size, width=image_size
     )
     for code in (got, want)
   ]
-  difference = jnp.abs(
-    color.linear_to_srgb(images[0].image)
-    - color.linear_to_srgb(images[1].image)
-  ).mean(axis=-1)
-  mask = images[1].mask
-  errors["photometric"] = jnp.sum(difference * mask) / jnp.maximum(
-    mask.sum(), 1
-  )
+  errors["photometric"] = _photometric_error(*renderings)
   return errors
+
+
+def _photometric_error(got, want):
+  colors = [color.linear_to_srgb(rendering.image) for rendering in (got, want)]
+  difference = jnp.abs(colors[0] - colors[1]).mean(axis=-1)
+  return jnp.sum(difference * want.mask) / jnp.maximum(want.mask.sum(), 1)
 
 
 def _group_errors(space, predicted, true, layout):
