@@ -13,6 +13,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
+from facerec_jax.model_files.builtin import measurements
+
 CENTER = np.array([0.0, -8.0, -95.0])
 SCALE = 95.0  # mm of the chart per radian
 
@@ -31,6 +33,7 @@ MOUTH_LINE = np.array(
     [24.2, -71.05, -1.2],
   ]
 )
+MOUTH_LINE = MOUTH_LINE + measurements.MOUTH_SHIFT
 
 
 def directions_of(points):

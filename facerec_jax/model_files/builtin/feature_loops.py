@@ -53,7 +53,12 @@ def eye_rings():
 
 def lens_edge(count=22):
   """Half the lens' edge from the middle out: (upper, lower) [count, 2]."""
-  u = chart.MOUTH_CORNER[0] * np.sin(np.linspace(0, np.pi / 2, count))
+  # Even along the lens, so that both lips have a vertex at the same places.
+  turn = np.linspace(0, np.pi / 2, 200)
+  ellipse = np.column_stack(
+    [chart.MOUTH_CORNER[0] * np.sin(turn), chart.LENS_HEIGHT * np.cos(turn)]
+  )
+  u = chart.curve(ellipse, count)[:, 0]
   middle, half = chart.mouth_height(u), chart.lens(u)
   return (
     np.column_stack([u, middle + half]),
@@ -80,9 +85,9 @@ def lip_rows():
   return np.vstack(rows)
 
 
-NOSTRIL_CENTER = chart.to_chart(np.array([7.6, -46.0, 13.4]))
-NOSTRIL_RADII = np.array([4.3, 2.2])
-_NOSTRIL_TURN = np.deg2rad(24.0)
+NOSTRIL_CENTER = chart.to_chart(np.array([7.5, -46.4, 12.8]))
+NOSTRIL_RADII = np.array([3.3, 1.8])
+_NOSTRIL_TURN = np.deg2rad(14.0)
 
 
 def nostril_coordinates(uv):
@@ -123,7 +128,7 @@ def rim(count=44):
   """Left half of the mesh's outer edge, from the top to the throat."""
   azimuth = np.linspace(0, 180, count)
   angle = PchipInterpolator(
-    [0, 60, 95, 118, 140, 160, 180], [122, 122, 124, 118, 97, 79, 71]
+    [0, 60, 95, 118, 140, 160, 180], [122, 122, 124, 118, 96, 76, 66]
   )(azimuth)
   radius = chart.SCALE * np.deg2rad(angle)
   turn = np.deg2rad(azimuth)

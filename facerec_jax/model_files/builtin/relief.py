@@ -24,7 +24,7 @@ def lid_crease_line() -> np.ndarray:
   margin = feature_loops.lid_margin()
   upper = margin[: len(margin) // 2 + 1]
   place = np.linspace(0, 1, len(upper))
-  lift = 1.2 + 4.0 * np.sin(np.pi * np.clip(place * 1.05, 0, 1)) ** 0.7
+  lift = 1.4 + 4.6 * np.sin(np.pi * np.clip(place * 1.05, 0, 1)) ** 0.7
   line = upper + np.column_stack([np.zeros(len(upper)), lift])
   ends = [line[0] + [-1.2, -1.0]], [line[-1] + [2.6, -1.6]]
   return chart.curve(np.vstack([ends[0], line[3:-1:4], ends[1]]), 100)
@@ -37,8 +37,8 @@ def upper_lid(uv):
   distance, place = chart.distance_to_curve(uv, line)
   ends = np.sin(np.pi * np.clip(place * 0.9 + 0.08, 0, 1)) ** 0.5
   height = np.interp(uv[:, 0], line[:, 0], line[:, 1], left=1e3, right=1e3)
-  fold = (uv[:, 1] > height) * 0.9 * bump(distance - 2.4, 1.5)
-  return ends * (fold - 1.4 * bump(distance, 0.8))
+  fold = (uv[:, 1] > height) * 0.7 * bump(distance - 2.6, 1.8)
+  return ends * (fold - 0.9 * bump(distance, 1.0))
 
 
 def lower_lid(uv):
@@ -51,17 +51,17 @@ def lower_lid(uv):
     [(15, -9, -12), (20, -15.5, -12), (28, -20, -10), (37, -21.5, -12)]
   )
   deep, _ = chart.distance_to_curve(uv, trough)
-  return 0.35 * bump(roll, 1.2) - 0.7 * bump(deep, 2.2)
+  return 0.15 * bump(roll, 1.5) - 0.4 * bump(deep, 3.0)
 
 
 def philtrum(uv):
   """Groove from nose to lip between two ridges, 9 mm apart at the lip."""
   u, v = chart.folded(uv).T
   top, bottom = chart.to_chart(np.array([[0, -51, 9.0], [0, -62, 12.4]]))[:, 1]
-  along = smoothstep(bottom - 1.2, bottom + 1.5, v)
+  along = smoothstep(bottom - 0.5, bottom + 3.0, v)
   along = along * (1 - smoothstep(top - 2.5, top + 0.5, v))
   ridge = np.interp(v, [bottom, top], [4.6, 3.0])
-  return along * (0.55 * bump(u - ridge, 1.1) - 0.75 * bump(u, 1.5))
+  return along * (0.4 * bump(u - ridge, 1.3) - 0.6 * bump(u, 1.7))
 
 
 def white_roll(opened):
@@ -109,15 +109,8 @@ def alar_line() -> np.ndarray:
 def alar_groove(uv):
   """Sets the nose wing off from nose and cheek."""
   distance, place = chart.distance_to_curve(chart.folded(uv), alar_line())
-  depth = np.interp(place, [0, 0.3, 1], [0.6, 1.3, 1.2])
+  depth = np.interp(place, [0, 0.3, 1], [0.0, 0.4, 0.5])
   return -depth * bump(distance, 1.1)
-
-
-def nose_wing(uv):
-  """The rounded wing between groove and nostril."""
-  place = chart.to_chart(np.array([15.6, -42.2, 4.5]))
-  offset = (chart.folded(uv) - place) / [2.6, 3.2]
-  return 1.5 * np.exp(-0.5 * (offset**2).sum(axis=1))
 
 
 def nostril_rim(uv):
@@ -136,7 +129,6 @@ def along_normal(mesh) -> np.ndarray:
     + white_roll(mesh.opened)
     + nasolabial_fold(uv)
     + alar_groove(uv)
-    + nose_wing(uv)
     + nostril_rim(uv)
   )
 
@@ -144,18 +136,18 @@ def along_normal(mesh) -> np.ndarray:
 def nostrils(uv) -> np.ndarray:
   """[n, 3] the openings: up, back and a little inward."""
   radius = np.linalg.norm(feature_loops.nostril_coordinates(uv), axis=1)
-  depth = 1.0 - smoothstep(0.25, 1.15, radius)
+  depth = 1.0 - smoothstep(0.35, 1.05, radius)
   side = np.sign(uv[:, 0])
   return depth[:, None] * np.column_stack(
-    [-0.8 * side, np.full(len(uv), 5.5), np.full(len(uv), -4.5)]
+    [-0.5 * side, np.full(len(uv), 4.5), np.full(len(uv), -3.0)]
   )
 
 
 def lip_seam(mesh) -> np.ndarray:
-  """[n, 3] where the lips meet, each rolls 1.5 mm inward; corners dimple."""
+  """[n, 3] where the lips meet, each rolls 1.3 mm inward; corners dimple."""
   u = mesh.opened[:, 0] / chart.MOUTH_CORNER[0]
-  roll = np.exp(-chart.lip_distance(mesh.opened) / 1.2) * (np.abs(u) < 1.12)
-  roll = roll * np.clip(1 - (u / 1.1) ** 4, 0, 1)
+  roll = np.exp(-chart.lip_distance(mesh.opened) / 0.9) * (np.abs(u) < 1.0)
+  roll = roll * np.clip(1 - u**4, 0, 1)
   away = np.linalg.norm(chart.folded(mesh.uv) - chart.MOUTH_CORNER, axis=1)
-  back = -1.5 * roll - 0.9 * bump(away, 2.6)
+  back = -1.3 * roll - 0.6 * bump(away, 3.0)
   return np.column_stack([np.zeros((len(u), 2)), back])

@@ -13,8 +13,10 @@ from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import landmark_places
 from facerec_jax.model_files.builtin import mouth
 from facerec_jax.model_files.builtin import neck
+from facerec_jax.model_files.builtin import nose
 from facerec_jax.model_files.builtin import parts
 from facerec_jax.model_files.builtin import relief
+from facerec_jax.model_files.builtin import smoothing
 from facerec_jax.model_files.builtin import surface
 from facerec_jax.model_files.builtin import topology
 
@@ -88,10 +90,16 @@ def vertex_normals(points, triangles) -> np.ndarray:
 def _head(mesh):
   points = surface.smooth_head(mesh.uv)
   points = eyes.cover(points, mesh, eyes.centers())
-  normals = vertex_normals(points, mesh.triangles)
-  points = points + normals * relief.along_normal(mesh)[:, None]
+  points = _lifted(points, mesh, nose.lift)
+  points = _lifted(points, mesh, lambda *_: relief.along_normal(mesh))
   points = points + relief.lip_seam(mesh) + relief.nostrils(mesh.uv)
+  points = smoothing.polish(points, mesh)
   return eyes.cover(points, mesh, eyes.centers())
+
+
+def _lifted(points, mesh, amount):
+  normals = vertex_normals(points, mesh.triangles)
+  return points + normals * amount(points, normals)[:, None]
 
 
 def _symmetric(points, mesh):
@@ -110,7 +118,7 @@ def sculpt() -> Sculpture:
     mouth.teeth_part(mesh, upper=True),
     mouth.teeth_part(mesh, upper=False),
     *(ears.ear_part(mesh, head, side) for side in (0, 1)),
-    neck.neck_part(mesh, head),
+    neck.neck_part(mesh, head, vertex_normals(head, mesh.triangles)),
   ]
   return Sculpture(
     mesh=mesh,

@@ -12,6 +12,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from facerec_jax.model_files.builtin import chart
+from facerec_jax.model_files.builtin import forms
 from facerec_jax.model_files.builtin import measurements
 
 # Smoothing of the spline: none at the landmarks, little elsewhere, more along
@@ -19,7 +20,8 @@ from facerec_jax.model_files.builtin import measurements
 _SMOOTH = 4e-5
 _SMOOTH_CHEEK = 4e-3
 
-# Points that are no skin, or that the head's smooth form must not follow.
+# Points that are no skin, that the head's smooth form must not follow, or that
+# are landmarks by another name.
 _NOT_SKIN = (
   "cornea_apex",
   "pupil",
@@ -28,7 +30,14 @@ _NOT_SKIN = (
   "sba",
   "t",
   "ac",
+  "al",
   "eu",
+  "ls",
+  "li",
+  "sto",
+  "ch",
+  "en",
+  "ex",
 )
 
 
@@ -71,7 +80,7 @@ def soft_landmarks() -> np.ndarray:
   points = measurements.landmarks()
   corners, outer = [48, 54], [*range(49, 54), *range(55, 60)]
   points[corners, 2] -= 2.5
-  points[outer, 2] -= 1.2
+  points[outer, 2] -= np.where(np.array(outer) < 54, 1.9, 1.6)
   jaw = np.array([*range(1, 8), *range(9, 16)])
   outward = np.interp(
     np.abs(jaw - 8), [1, 2.5, 4, 5, 7], [0.5, 2.5, 4.0, 3.4, 2.2]
@@ -83,20 +92,21 @@ def soft_landmarks() -> np.ndarray:
 def lip_points() -> np.ndarray:
   """Seam and fullest line of both lips at stations across; [n, 3], x >= 0.
 
-  The vermilion bulges 2.0 mm (upper) and 2.3 mm (lower) before the plane
+  The vermilion bulges 2.1 mm (upper) and 1.9 mm (lower) before the plane
   between seam and border, the upper with a tubercle in the middle.
   """
   table = soft_landmarks()
   x = np.array([0.0, 3.5, 7.0, 10.5, 14.0, 17.5, 21.0, 23.5])
-  line = np.vstack([chart.MOUTH_LINE[:-1], [25.0, -71.1, -2.0]])
+  corner = [25.0, -71.1, -2.0] + measurements.MOUTH_SHIFT
+  line = np.vstack([chart.MOUTH_LINE[:-1], corner])
   seam_y = PchipInterpolator(line[:, 0], line[:, 1])(x)
-  depth_x, depth_z = [0, 7.4, 14.5, 21.5, 25], [7.3, 6.9, 3.8, -1.6, -4.5]
+  depth_x, depth_z = [0, 7.4, 14.5, 21.5, 25], [6.7, 6.2, 3.2, -2.7, -6.0]
   seam_z = PchipInterpolator(depth_x, depth_z)(x)
   rows = [np.column_stack([x, seam_y, seam_z])]
   tubercle = 0.15 * chart.bump(x, 3 / np.sqrt(2))
   lips = (
-    (table[51:55], 0.55, 2.0 * (1 + tubercle)),
-    (table[[57, 56, 55, 54]], 0.5, 2.3 * (1 - 0.67 * tubercle)),
+    (table[51:55], 0.48, 2.1 * (1 + tubercle)),
+    (table[[57, 56, 55, 54]], 0.5, 1.9 * (1 - 0.67 * tubercle)),
   )
   full = x < 19
   for border, share, bulge in lips:
@@ -153,4 +163,5 @@ def smooth_head(uv) -> np.ndarray:
   radius = np.linalg.norm(points - chart.CENTER, axis=1)
   spline = SphereSpline(chart.directions_of(points), radius, smoothing)
   directions = chart.to_directions(uv)
-  return chart.CENTER + spline(directions)[:, None] * directions
+  reach = spline(directions) + forms.lift(uv)
+  return chart.CENTER + reach[:, None] * directions

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import feature_loops
 
-FREE_POINTS = 1260  # of one half
+FREE_POINTS = 1480  # of one half
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,8 @@ def _size(uv):
     (feature_loops.lid_margin().mean(axis=0) + [1, 7], (25.0, 20.0), 1.75),
     (chart.to_chart(np.array([0, -42.0, 20.0])), (15.0, 15.0), 1.7),
     (mouth, (26.0, 17.0), 1.75),
+    # The chart sees the wings of the nose from their edge.
+    (chart.to_chart(np.array([15.0, -42.0, 3.0])), (5.0, 6.5), 0.85),
   )
   size = np.full(len(uv), 3.3)
   for center, axes, fine in features:

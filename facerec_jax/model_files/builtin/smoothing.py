@@ -1,0 +1,76 @@
+"""Smoothing of chosen places, where several small forms meet."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from facerec_jax.model_files.builtin import chart
+
+_ROUNDS = 6
+# Places of the left side (mm) and how far around them (mm of the chart).
+_PLACES = (
+  ((24.5, -71.0, -3.0), 3.6),  # corner of the mouth
+  ((12.0, -50.5, 5.0), 3.0),  # lip under the nostril
+  ((6.0, -51.5, 7.0), 2.5),
+  ((18.5, -36.0, -3.0), 2.5),  # where the wing of the nose ends
+  ((31.0, 6.5, -9.5), 5.0),  # between upper lid and brow
+  ((19.0, 5.0, -8.0), 4.5),
+  ((45.0, 4.0, -17.0), 5.0),
+  ((30.0, -16.0, -12.5), 5.0),  # lower lid
+  ((19.0, -13.0, -12.0), 4.0),
+)
+
+
+def polish(points, mesh) -> np.ndarray:
+  """Draws vertices near `_PLACES` toward the mean of their neighbours.
+
+  The lips count as joined along their seam, and stay so. Edges that meet
+  another part (lid margins, rim, root of the ear) stay where they are.
+
+  Args:
+    points: [n, 3] of the head.
+    mesh: the head's mesh.
+
+  Returns:
+    [n, 3].
+  """
+  _, first, merged = np.unique(
+    mesh.uv.round(4) + 0.0, axis=0, return_index=True, return_inverse=True
+  )
+  merged = merged.ravel()
+  triangles = merged[mesh.triangles]
+  folded = chart.folded(mesh.uv[first])
+  weight = np.zeros(len(first))
+  for place, width in _PLACES:
+    away = np.linalg.norm(folded - chart.to_chart(np.array(place)), axis=1)
+    weight = np.maximum(weight, chart.bump(away, width))
+  weight[_edges(triangles)] = 0.0
+  average = _neighbour_mean(triangles, len(first))
+  smooth = points[first]
+  for _ in range(_ROUNDS):
+    smooth = smooth + 0.7 * weight[:, None] * (average @ smooth - smooth)
+  return points + (smooth - points[first])[merged]
+
+
+def _directed_edges(triangles):
+  return np.vstack([triangles[:, [k, (k + 1) % 3]] for k in range(3)])
+
+
+def _edges(triangles):
+  """Vertices on the border of the mesh."""
+  edges = _directed_edges(triangles)
+  undirected, count = np.unique(
+    np.sort(edges, axis=1), axis=0, return_counts=True
+  )
+  return np.unique(undirected[count == 1])
+
+
+def _neighbour_mean(triangles, size):
+  edges = _directed_edges(triangles)
+  edges = np.unique(np.vstack([edges, edges[:, ::-1]]), axis=0)
+  matrix = sparse.csr_matrix(
+    (np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(size, size)
+  )
+  degree = np.asarray(matrix.sum(axis=1)).ravel()
+  return sparse.diags(1.0 / np.maximum(degree, 1.0)) @ matrix
