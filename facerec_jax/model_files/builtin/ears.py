@@ -20,18 +20,26 @@ _HALF_BREADTH = 17.0
 _CENTER = np.array([70.5, -21.5, -99.0])
 _TILT = np.deg2rad(15.0)
 _FLARE = 17.0  # mm from the front edge to the back edge, outward
+# The bowl (concha) lies before and below the middle: (back, up) mm that the
+# innermost ring has moved.
+_BOWL = np.array([-3.0, -3.5])
 # (radius relative to the outline, height over the ear's plane, height at the
-# lobe) of each ring.
+# lobe) of each ring: back, rim (helix), groove (scapha), ridge (antihelix),
+# wall and floor of the bowl.
 _PROFILE = (
   (0.86, -4.5, -4.0),
-  (1.0, -2.2, -2.4),
-  (0.97, 0.8, -0.2),
-  (0.85, -2.0, 0.8),
-  (0.66, 0.4, 1.0),
-  (0.5, -4.0, -2.0),
-  (0.26, -8.5, -8.0),
+  (1.0, -2.0, -2.4),
+  (1.0, 0.6, -0.6),
+  (0.93, 1.4, 0.6),
+  (0.85, -1.0, 1.0),
+  (0.76, -1.8, 0.9),
+  (0.64, 1.4, 0.8),
+  (0.52, 1.0, -0.4),
+  (0.42, -4.0, -3.0),
+  (0.24, -7.5, -7.0),
 )
-_HOLE_HEIGHT = -11.0
+_HOLE_HEIGHT = -10.0
+_TRAGUS = 3.0  # mm that the flap before the ear hole stands up
 
 
 def ear_part(mesh, head, side: int) -> parts.Part:
@@ -42,7 +50,7 @@ def ear_part(mesh, head, side: int) -> parts.Part:
   front = chart.smoothstep(0.55, 0.95, np.cos(turn))[:, None]
   ease = np.linspace(0.9, 0.0, len(_PROFILE))[:, None, None]
   rings = rings + front * ease * (head[mesh.ear] - rings)
-  hole = _place(np.array([-5.0]), np.array([0.0]), np.array([_HOLE_HEIGHT]))
+  hole = _place(_BOWL[:1], _BOWL[1:], np.array([_HOLE_HEIGHT]))
   points = np.vstack([rings.reshape(-1, 3), hole])
   root = mesh.ear
   head_size, count = len(head), len(points)
@@ -83,14 +91,24 @@ def _other_side(triangles, mesh, head_size):
 
 
 def _ring(turn, radius, height, lobe_height):
+  """[angles, 3] one ring; angles as in `feature_loops.ear_root`."""
   back, up = -np.cos(turn), np.sin(turn)
+  inward = np.clip((0.93 - radius) / 0.7, 0.0, 1.0)
   # Broad above, narrow at the lobe.
   breadth = _HALF_BREADTH * (1.0 + 0.16 * up)
   lobe = chart.smoothstep(-0.55, -0.95, up)
   height = height * (1 - lobe) + lobe_height * lobe
+  tragus = chart.bump(radius - 0.48, 0.1) * chart.bump(_from_tragus(turn), 0.4)
   return _place(
-    radius * back * breadth, radius * up * _HALF_LENGTH, height + 0.0 * turn
+    radius * back * breadth + inward * _BOWL[0],
+    radius * up * _HALF_LENGTH + inward * _BOWL[1],
+    height + _TRAGUS * tragus,
   )
+
+
+def _from_tragus(turn):
+  """Angle from the front, a little below it, where the tragus is; [angles]."""
+  return np.angle(np.exp(1j * (turn + 0.15)))
 
 
 def _place(back, up, height):
