@@ -12,8 +12,7 @@ import numpy as np
 
 from judges import surfaces
 
-_STEPS = 12
-_DAMPING = 0.8
+_STEPS = 8
 # The data weigh as much as this many points with errors of 1 mm standard
 # deviation, whatever their number: neighbouring points are not independent.
 _EFFECTIVE_POINTS = 400.0
@@ -96,7 +95,6 @@ def _step(surface, basis, coefficients, points):
   system = jacobian.T @ (jacobian * weight[:, None]) + np.diag(prior)
   pull = np.concatenate([coefficients, np.zeros(6)])
   change = np.linalg.solve(system, jacobian.T @ (weight * residual) - pull)
-  change = _DAMPING * change
   turn = _rotation(change[count : count + 3])
   moved = points @ turn.T + change[count + 3 :]
   return coefficients + change[:count], moved

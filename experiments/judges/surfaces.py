@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 _CANDIDATES = 4
 _TRIM = 3.0  # times the median distance: farther points do not pull
 _LEAST_TRIM = 2.0  # mm
+_COARSE_STEPS = 6
 
 
 class Contact(NamedTuple):
@@ -200,9 +201,12 @@ def register(points, surface: Surface, region, start, *, steps: int = 25):
   counted = None
   for step in range(steps):
     moved = points @ rotation.T + translation
-    if step < 6:
+    if step < _COARSE_STEPS:
       counted = region(moved)
-    near = surface.nearest(moved[counted]).position
+    # Half a sample's spacing off at first, when points are farther off anyway.
+    exact = step >= _COARSE_STEPS
+    meet = surface.nearest if exact else surface.nearest_samples
+    near = meet(moved[counted]).position
     distance = np.linalg.norm(near - moved[counted], axis=1)
     trim = max(_TRIM * np.median(distance), _LEAST_TRIM)
     turn, shift = rigid_motion(moved[counted], near, 1.0 * (distance < trim))
