@@ -35,13 +35,12 @@ _NO_DATA = "skipped: set FACEREC_DATA to the folder of scans and photographs"
 
 
 def _detection(model):
-  numbers, photos, offsets = detection.measure(
-    jax.device_put(model), _COUNT.value, _SEED.value, _NEUTRAL.value
+  numbers, taken, opinions = detection.judge(
+    model, count=_COUNT.value, seed=_SEED.value, neutral=_NEUTRAL.value
   )
-  print(detection.offset_table(offsets))
+  print(detection.offset_table(detection.offsets(taken, opinions)))
   if _SHEET.value:
-    rows = [np.hstack(photos[k : k + 4]) for k in range(0, 24, 4)]
-    cv2.imwrite(_SHEET.value, np.vstack([r for r in rows if r.size]))
+    cv2.imwrite(_SHEET.value, detection.sheet(taken, opinions))
   return numbers, detection.GOALS
 
 
@@ -66,7 +65,9 @@ JUDGES = {"geometry": _geometry, "detection": _detection}
 
 _MODEL = flags.DEFINE_string("model", "builtin", "Name or archive of a model.")
 _JUDGES = flags.DEFINE_list("judges", list(JUDGES), "Which judges to ask.")
-_COUNT = flags.DEFINE_integer("count", 200, "Number of renders.", lower_bound=1)
+_COUNT = flags.DEFINE_integer(
+  "count", 1000, "Number of renders.", lower_bound=1
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of people, light, backgrounds.")
 _SHEET = flags.DEFINE_string("sheet", None, "Write the first renders here.")
 _NEUTRAL = flags.DEFINE_bool("neutral", False, "No expressions.")
