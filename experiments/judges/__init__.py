@@ -1,0 +1,1 @@
+"""Judges of a face model; `experiments/judge_face_model.py` runs them."""

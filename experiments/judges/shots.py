@@ -1,0 +1,185 @@
+"""Photographs of random people: renders with backgrounds and sensor noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facerec_jax.face import morphable_model
+from facerec_jax.render import color
+from facerec_jax.render import geometry
+from facerec_jax.render import renderer
+from facerec_jax.synthesis import priors
+
+IMAGE_SIZE = 224
+BACKGROUNDS = ("plain", "gradient", "noise")
+_SUPERSAMPLING = 2
+_BATCH = 20
+# Poses "up to profile" are uniform within 30, 90, 30 degrees.
+_PROFILE_YAW = 90.0
+_LIMIT = 2.5
+
+
+class Shots(NamedTuple):
+  """Photographs and what they show.
+
+  Attributes:
+    photos: [n, 224, 224, 3] uint8 sRGB.
+    points: [n, 68, 2] px, the model's landmarks.
+    rotation: [n, 3] pitch, yaw, roll, radians.
+    backgrounds: [n] index into `BACKGROUNDS`.
+  """
+
+  photos: np.ndarray
+  points: np.ndarray
+  rotation: np.ndarray
+  backgrounds: np.ndarray
+
+
+def uniform_pose(yaw: float, **ranges) -> priors.Prior:
+  """A prior with yaw uniform to +-`yaw` degrees, pitch and roll a third."""
+  return priors.Prior(
+    rotation_scale=yaw / _PROFILE_YAW,
+    wide_share=0.0,
+    profile_share=1.0,
+    **ranges,
+  )
+
+
+def take(model, count: int, seed: int, prior: priors.Prior) -> Shots:
+  """Photographs random people, each in a pose and light of their own.
+
+  Args:
+    model: the morphable model.
+    count: n.
+    seed: photograph i depends on it and on i alone.
+    prior: of people, expressions, poses and light.
+
+  Returns:
+    The photographs.
+  """
+  keys = jax.random.split(jax.random.key(seed), count)
+  model = jax.device_put(model)
+  return _take(keys, lambda part: _random_people(part, model, prior), seed)
+
+
+def take_people(
+  model, identity, albedo, seed: int, prior: priors.Prior
+) -> Shots:
+  """Photographs given people in random poses, lights and expressions.
+
+  Args:
+    model: the morphable model.
+    identity: [n, Ki].
+    albedo: [n, Ka].
+    seed: of all the rest.
+    prior: of all the rest.
+
+  Returns:
+    n photographs.
+  """
+  keys = jax.random.split(jax.random.key(seed), len(identity))
+  model = jax.device_put(model)
+
+  def shoot(part):
+    return _given_people(*part, model, prior)
+
+  return _take((keys, jnp.asarray(identity), jnp.asarray(albedo)), shoot, seed)
+
+
+@functools.partial(jax.jit, static_argnames="prior")
+def _random_people(keys, model, prior):
+  return jax.vmap(lambda key: _shoot(key, model, prior))(keys)
+
+
+@functools.partial(jax.jit, static_argnames="prior")
+def _given_people(keys, identity, albedo, model, prior):
+  def one(key, identity, albedo):
+    return _shoot(key, bake(model, identity, albedo), prior)
+
+  return jax.vmap(one)(keys, identity, albedo)
+
+
+def bake(model, identity, albedo):
+  """The model of one person: no identity or albedo left to choose.
+
+  Framing and exposure of random codes then suit this person.
+  """
+  shape = morphable_model.vertices(model, identity, jnp.zeros(0))
+  baked = model.replace(
+    mean=shape, albedo_mean=morphable_model.albedo(model, albedo)
+  )
+  return morphable_model.truncate(baked, identity=0, albedo=0)
+
+
+def _shoot(key, model, prior):
+  """(premultiplied linear RGB, coverage, landmarks, rotation) of one face."""
+  size = IMAGE_SIZE * _SUPERSAMPLING
+  camera = geometry.reference_camera(size)
+  code = priors.sample_code(key, model, camera=camera, prior=prior)
+  code = code.replace(
+    identity=jnp.clip(code.identity, -_LIMIT, _LIMIT),
+    albedo=jnp.clip(code.albedo, -_LIMIT, _LIMIT),
+  )
+  picture = renderer.render(model, camera, code, height=size, width=size)
+  points = renderer.project_landmarks(model, camera, code) / _SUPERSAMPLING
+  picture = jnp.dstack([picture.image, picture.mask])
+  cells = picture.reshape(IMAGE_SIZE, _SUPERSAMPLING, IMAGE_SIZE, -1, 4)
+  return cells.mean(axis=(1, 3)), points, code.rotation
+
+
+def _take(inputs, shoot, seed):
+  """Shoots in batches; `inputs` is a tree of arrays with n rows."""
+  count = len(jax.tree.leaves(inputs)[0])
+  batch = min(_BATCH, count)
+  photos, points, rotations = [], [], []
+  for first in range(0, count, batch):
+    # The last batch is filled up: one compiled program serves all.
+    rows = np.minimum(np.arange(first, first + batch), count - 1)
+    part = jax.tree.map(lambda x, rows=rows: x[rows], inputs)
+    pictures, places, angles = map(np.asarray, shoot(part))
+    for number, picture in enumerate(pictures[: count - first], first):
+      photos.append(_expose(picture, number, seed))
+    points.append(places)
+    rotations.append(angles)
+  return Shots(
+    np.stack(photos),
+    np.concatenate(points)[:count],
+    np.concatenate(rotations)[:count],
+    np.arange(count) % len(BACKGROUNDS),
+  )
+
+
+def _expose(picture, number, seed):
+  """Background, sRGB, sensor noise; [S, S, 3] uint8."""
+  random = np.random.default_rng([seed, number])
+  behind = _background(random, BACKGROUNDS[number % len(BACKGROUNDS)])
+  scene = picture[..., :3] + (1 - picture[..., 3:]) * behind
+  encoded = np.asarray(color.linear_to_srgb(scene.astype(np.float32)))
+  encoded = encoded + random.normal(0, random.uniform(0, 0.02), encoded.shape)
+  return (np.clip(encoded, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _background(random, kind):
+  """[S, S, 3] linear RGB."""
+  size = IMAGE_SIZE
+  first, second = random.uniform(0.02, 0.7, (2, 3))
+  if kind == "plain":
+    return np.broadcast_to(first, (size, size, 3))
+  if kind == "gradient":
+    down = np.linspace(0, 1, size)[:, None, None]
+    return np.broadcast_to(first + down * (second - first), (size, size, 3))
+  noise = random.standard_normal((size, size, 3)).astype(np.float32)
+  noise = cv2.GaussianBlur(noise, (0, 0), random.uniform(0.5, 10))
+  return np.clip(0.3 + random.uniform(0.1, 0.3) * noise / noise.std(), 0, 1)
+
+
+def without_expression(prior: priors.Prior) -> priors.Prior:
+  """The prior with neutral faces only."""
+  return dataclasses.replace(prior, expression_scale=0.0)
