@@ -86,7 +86,7 @@ def lip_rows():
 
 
 NOSTRIL_CENTER = chart.to_chart(np.array([7.5, -46.4, 12.8]))
-NOSTRIL_RADII = np.array([3.3, 1.8])
+NOSTRIL_RADII = np.array([3.6, 2.2])
 _NOSTRIL_TURN = np.deg2rad(14.0)
 
 

@@ -20,7 +20,10 @@ STROKES = (
   ("upper lip farther back", (0, -55, 8), (17, 5), -1.0),
   ("furrow above the chin deeper", (0, -90, 2), (19, 7), -1.3),
   ("glabella flatter", (6, 9, 1), (13, 6), -1.2),
-  ("outer rim of the orbit fuller", (46, 4, -17), (7, 8), 1.5),
+  ("outer rim of the orbit fuller", (46, 4, -17), (7, 7), 2.2),
+  ("hollow beside the eye", (54, -10, -27), (7, 7), -1.1),
+  ("cheekbone", (54, -29, -24), (8, 8), 1.1),
+  ("corner of the forehead fuller", (56, 38, -35), (14, 14), 0.9),
   ("cheek under the eye flatter", (33, -22, -11), (10, 12), -1.8),
   ("brow fuller", (36, 20, -7), (14, 6), 0.7),
 )

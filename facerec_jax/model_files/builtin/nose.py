@@ -56,12 +56,12 @@ def _lobe(center, forward, up, radii):
 
 def tip() -> Lobe:
   """The rounded tip: 26 mm before the sellion (pronasale)."""
-  return _lobe((0, -38.6, 16.0), (0, -0.12, 1), (0, 1, 0), (10.0, 8.6, 10.2))
+  return _lobe((0, -38.8, 15.5), (0, -0.12, 1), (0, 1, 0), (10.0, 8.6, 10.2))
 
 
 def wing() -> Lobe:
   """The left wing: alare 17.5 mm from the midline, its root at 16 mm."""
-  return _lobe((12.3, -41.8, 5.0), (-3.6, 2.4, 12), (0, 1, 0), (10.2, 5.8, 5.1))
+  return _lobe((12.2, -42.3, 5.0), (-3.6, 2.4, 12), (0, 1, 0), (10.2, 5.8, 5.5))
 
 
 def lift(points, normals) -> np.ndarray:

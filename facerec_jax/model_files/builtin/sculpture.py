@@ -90,10 +90,11 @@ def vertex_normals(points, triangles) -> np.ndarray:
 def _head(mesh):
   points = surface.smooth_head(mesh.uv)
   points = eyes.cover(points, mesh, eyes.centers())
+  points = smoothing.polish(points, mesh, smoothing.ORBIT)
   points = _lifted(points, mesh, nose.lift)
   points = _lifted(points, mesh, lambda *_: relief.along_normal(mesh))
   points = points + relief.lip_seam(mesh) + relief.nostrils(mesh.uv)
-  points = smoothing.polish(points, mesh)
+  points = smoothing.polish(points, mesh, smoothing.FOLDS)
   return eyes.cover(points, mesh, eyes.centers())
 
 

@@ -7,23 +7,29 @@ from scipy import sparse
 
 from facerec_jax.model_files.builtin import chart
 
-_ROUNDS = 6
+_ROUNDS = 8
 # Places of the left side (mm) and how far around them (mm of the chart).
-_PLACES = (
-  ((24.5, -71.0, -3.0), 3.6),  # corner of the mouth
-  ((12.0, -50.5, 5.0), 3.0),  # lip under the nostril
-  ((6.0, -51.5, 7.0), 2.5),
-  ((18.5, -36.0, -3.0), 2.5),  # where the wing of the nose ends
+ORBIT = (
   ((31.0, 6.5, -9.5), 5.0),  # between upper lid and brow
   ((19.0, 5.0, -8.0), 4.5),
-  ((45.0, 4.0, -17.0), 5.0),
+  ((45.0, 4.0, -17.0), 6.0),
+  ((50.0, -4.0, -23.0), 6.0),  # beside the eye
   ((30.0, -16.0, -12.5), 5.0),  # lower lid
   ((19.0, -13.0, -12.0), 4.0),
 )
+FOLDS = (
+  ((25.0, -72.0, -5.0), 5.0),  # corner of the mouth
+  ((0.0, -86.5, 3.0), 5.0),  # furrow above the chin
+  ((14.0, -85.5, 1.0), 5.0),
+  ((12.0, -51.5, 5.0), 3.0),  # lip under the nostril
+  ((6.0, -51.5, 7.0), 2.5),
+  ((13.0, -58.0, 5.0), 5.0),  # upper lip
+  ((18.5, -36.0, -3.0), 2.5),  # where the wing of the nose ends
+)
 
 
-def polish(points, mesh) -> np.ndarray:
-  """Draws vertices near `_PLACES` toward the mean of their neighbours.
+def polish(points, mesh, places) -> np.ndarray:
+  """Draws vertices near some places toward the mean of their neighbours.
 
   The lips count as joined along their seam, and stay so. Edges that meet
   another part (lid margins, rim, root of the ear) stay where they are.
@@ -31,6 +37,7 @@ def polish(points, mesh) -> np.ndarray:
   Args:
     points: [n, 3] of the head.
     mesh: the head's mesh.
+    places: (point of the left side, width) pairs, such as `ORBIT`.
 
   Returns:
     [n, 3].
@@ -42,7 +49,7 @@ def polish(points, mesh) -> np.ndarray:
   triangles = merged[mesh.triangles]
   folded = chart.folded(mesh.uv[first])
   weight = np.zeros(len(first))
-  for place, width in _PLACES:
+  for place, width in places:
     away = np.linalg.norm(folded - chart.to_chart(np.array(place)), axis=1)
     weight = np.maximum(weight, chart.bump(away, width))
   weight[_edges(triangles)] = 0.0
