@@ -20,11 +20,13 @@ STROKES = (
   ("upper lip farther back", (0, -55, 8), (17, 5), -1.0),
   ("furrow above the chin deeper", (0, -90, 2), (19, 7), -1.3),
   ("glabella flatter", (6, 9, 1), (13, 6), -1.2),
-  ("outer rim of the orbit fuller", (46, 4, -17), (7, 7), 2.2),
+  ("outer rim of the orbit fuller", (46, 3, -18), (7, 7), 2.6),
   ("hollow beside the eye", (54, -10, -27), (7, 7), -1.1),
   ("cheekbone", (54, -29, -24), (8, 8), 1.1),
   ("corner of the forehead fuller", (56, 38, -35), (14, 14), 0.9),
   ("cheek under the eye flatter", (33, -22, -11), (10, 12), -1.8),
+  ("arch of the cheekbone fuller", (71, -10, -62), (9, 12), 1.4),
+  ("forehead above the brow flatter", (29, 33, -5), (14, 8), -0.9),
   ("brow fuller", (36, 20, -7), (14, 6), 0.7),
 )
 

@@ -88,7 +88,7 @@ def nasolabial_line() -> np.ndarray:
 def nasolabial_fold(uv):
   """A shallow valley; deepest beside the nose wing."""
   distance, place = chart.distance_to_curve(chart.folded(uv), nasolabial_line())
-  depth = np.interp(place, [0, 0.3, 0.8, 1], [0.9, 0.9, 0.5, 0.0])
+  depth = np.interp(place, [0, 0.3, 0.8, 1], [0.5, 0.5, 0.3, 0.0])
   return -depth * bump(distance, 1.8)
 
 
