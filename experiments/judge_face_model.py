@@ -26,6 +26,7 @@ from judges import detection
 from judges import error_map
 from judges import geometry
 from judges import goals
+from judges import recognition
 from judges import targets
 import numpy as np
 
@@ -47,7 +48,7 @@ def _detection(model):
 def _geometry(model):
   folder = targets.data_folder()
   if folder is None:
-    print(_NO_DATA)
+    print(" ", _NO_DATA)
     return {}, {}
   numbers, comparisons = geometry.judge(
     model, folder, modes=_MODES.value, fits=_FITS.value
@@ -61,7 +62,19 @@ def _geometry(model):
   return numbers, geometry.GOALS
 
 
-JUDGES = {"geometry": _geometry, "detection": _detection}
+def _recognition(model):
+  folder = targets.data_folder()
+  if folder is None:
+    print("  photographs", _NO_DATA)
+  numbers = recognition.judge(model, folder=folder, seed=_SEED.value)
+  return numbers, recognition.GOALS
+
+
+JUDGES = {
+  "geometry": _geometry,
+  "detection": _detection,
+  "recognition": _recognition,
+}
 
 _MODEL = flags.DEFINE_string("model", "builtin", "Name or archive of a model.")
 _JUDGES = flags.DEFINE_list("judges", list(JUDGES), "Which judges to ask.")
