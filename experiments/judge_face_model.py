@@ -27,6 +27,7 @@ from judges import error_map
 from judges import geometry
 from judges import goals
 from judges import recognition
+from judges import soundness
 from judges import targets
 import numpy as np
 
@@ -70,10 +71,17 @@ def _recognition(model):
   return numbers, recognition.GOALS
 
 
+def _soundness(model):
+  numbers, notes = soundness.judge(model)
+  print("\n".join(notes))
+  return numbers, soundness.GOALS
+
+
 JUDGES = {
   "geometry": _geometry,
   "detection": _detection,
   "recognition": _recognition,
+  "soundness": _soundness,
 }
 
 _MODEL = flags.DEFINE_string("model", "builtin", "Name or archive of a model.")
