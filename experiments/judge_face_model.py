@@ -26,6 +26,8 @@ from judges import detection
 from judges import error_map
 from judges import geometry
 from judges import goals
+from judges import recognition
+from judges import soundness
 from judges import targets
 import numpy as np
 
@@ -47,7 +49,7 @@ def _detection(model):
 def _geometry(model):
   folder = targets.data_folder()
   if folder is None:
-    print(_NO_DATA)
+    print(" ", _NO_DATA)
     return {}, {}
   numbers, comparisons = geometry.judge(
     model, folder, modes=_MODES.value, fits=_FITS.value
@@ -61,7 +63,26 @@ def _geometry(model):
   return numbers, geometry.GOALS
 
 
-JUDGES = {"geometry": _geometry, "detection": _detection}
+def _recognition(model):
+  folder = targets.data_folder()
+  if folder is None:
+    print("  photographs", _NO_DATA)
+  numbers = recognition.judge(model, folder=folder, seed=_SEED.value)
+  return numbers, recognition.GOALS
+
+
+def _soundness(model):
+  numbers, notes = soundness.judge(model)
+  print("\n".join(notes))
+  return numbers, soundness.GOALS
+
+
+JUDGES = {
+  "geometry": _geometry,
+  "detection": _detection,
+  "recognition": _recognition,
+  "soundness": _soundness,
+}
 
 _MODEL = flags.DEFINE_string("model", "builtin", "Name or archive of a model.")
 _JUDGES = flags.DEFINE_list("judges", list(JUDGES), "Which judges to ask.")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from judges import registration
 from judges import surfaces
 
 _STEPS = 8
@@ -57,8 +58,8 @@ class Fitter:
     """
     surface = self._surface
     surface.move(self._mean)
-    rotation, translation, counted = surfaces.register(
-      points, surface, self._region, start, steps=15
+    rotation, translation, counted = registration.register(
+      points, surface, self._region, start
     )
     points = (points @ rotation.T + translation)[counted]
     return points, _rms(surface, points)
@@ -87,7 +88,7 @@ def _step(surface, basis, coefficients, points):
   corners = basis[surface.triangles[contact.triangle]]
   along = contact.weights[:, :, None] * normals[:, None, :]
   modes = np.einsum("nij,nijk->nk", along.astype(np.float32), corners)
-  motion = np.hstack([np.cross(points, normals), normals])
+  motion = registration.motion_jacobian(points, normals)
   jacobian = np.hstack([modes, -motion])
   count = len(coefficients)
   weight = _EFFECTIVE_POINTS / len(points) * (np.abs(residual) < _FARTHEST)
@@ -95,14 +96,6 @@ def _step(surface, basis, coefficients, points):
   system = jacobian.T @ (jacobian * weight[:, None]) + np.diag(prior)
   pull = np.concatenate([coefficients, np.zeros(6)])
   change = np.linalg.solve(system, jacobian.T @ (weight * residual) - pull)
-  turn = _rotation(change[count : count + 3])
+  turn = registration.rotation_matrix(change[count : count + 3])
   moved = points @ turn.T + change[count + 3 :]
   return coefficients + change[:count], moved
-
-
-def _rotation(vector):
-  """Rotation matrix of a rotation vector (Rodrigues)."""
-  angle = np.linalg.norm(vector)
-  x, y, z = vector / max(angle, 1e-12)
-  cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-  return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

@@ -14,6 +14,7 @@ import numpy as np
 from facerec_jax.face import morphable_model
 from judges import fitting
 from judges import goals
+from judges import registration
 from judges import surfaces
 from judges import targets
 
@@ -81,7 +82,7 @@ def start(face, family, model):
   """(R, t) to register a face from: by landmarks, else by the nose's tip."""
   marks = np.asarray(model.mean, float)[np.asarray(model.landmarks)]
   if family.landmarks is not None:
-    return surfaces.rigid_motion(face[family.landmarks], marks[17:])
+    return registration.rigid_motion(face[family.landmarks], marks[17:])
   return np.eye(3), marks[30] - face[face[:, 2].argmax()]
 
 
@@ -89,7 +90,7 @@ def compare(model, family) -> Comparison:
   """Registers the family's mean to the model's mean face and measures."""
   surface = surfaces.Surface(model.mean, skin_triangles(model))
   points = family.mean[family.visible]
-  rotation, translation, counted = surfaces.register(
+  rotation, translation, counted = registration.register(
     points, surface, face_region, start(family.mean, family, model)
   )
   places = (points @ rotation.T + translation)[counted]

@@ -23,7 +23,7 @@ _SUPERSAMPLING = 2
 _BATCH = 20
 # Poses "up to profile" are uniform within 30, 90, 30 degrees.
 _PROFILE_YAW = 90.0
-_LIMIT = 2.5
+LIMIT = 2.5  # standard deviations of a coefficient
 
 
 class Shots(NamedTuple):
@@ -66,11 +66,21 @@ def take(model, count: int, seed: int, prior: priors.Prior) -> Shots:
   """
   keys = jax.random.split(jax.random.key(seed), count)
   model = jax.device_put(model)
-  return _take(keys, lambda part: _random_people(part, model, prior), seed)
+
+  def shoot(part):
+    return _random_people(part, model, prior)
+
+  return _take(keys, shoot, seed, np.arange(count))
 
 
 def take_people(
-  model, identity, albedo, seed: int, prior: priors.Prior
+  model,
+  identity,
+  albedo,
+  seed: int,
+  prior: priors.Prior,
+  *,
+  alike: bool = False,
 ) -> Shots:
   """Photographs given people in random poses, lights and expressions.
 
@@ -80,17 +90,20 @@ def take_people(
     albedo: [n, Ka].
     seed: of all the rest.
     prior: of all the rest.
+    alike: all the rest is the same in all photographs.
 
   Returns:
     n photographs.
   """
-  keys = jax.random.split(jax.random.key(seed), len(identity))
+  numbers = np.arange(len(identity)) * (0 if alike else 1)
+  keys = jax.random.split(jax.random.key(seed), len(identity))[numbers]
   model = jax.device_put(model)
 
   def shoot(part):
     return _given_people(*part, model, prior)
 
-  return _take((keys, jnp.asarray(identity), jnp.asarray(albedo)), shoot, seed)
+  people = (keys, jnp.asarray(identity), jnp.asarray(albedo))
+  return _take(people, shoot, seed, numbers)
 
 
 @functools.partial(jax.jit, static_argnames="prior")
@@ -107,15 +120,19 @@ def _given_people(keys, identity, albedo, model, prior):
 
 
 def bake(model, identity, albedo):
-  """The model of one person: no identity or albedo left to choose.
+  """The model of one person: coefficients of identity and albedo do nothing.
 
   Framing and exposure of random codes then suit this person.
   """
-  shape = morphable_model.vertices(model, identity, jnp.zeros(0))
-  baked = model.replace(
-    mean=shape, albedo_mean=morphable_model.albedo(model, albedo)
+  shape = morphable_model.vertices(model, identity, jnp.zeros(1))
+  shade = morphable_model.albedo(model, albedo)
+  baked = morphable_model.truncate(model, identity=1, albedo=1)
+  return baked.replace(
+    mean=shape,
+    identity=jnp.zeros_like(baked.identity),
+    albedo_mean=shade,
+    albedo=jnp.zeros_like(baked.albedo),
   )
-  return morphable_model.truncate(baked, identity=0, albedo=0)
 
 
 def _shoot(key, model, prior):
@@ -124,8 +141,8 @@ def _shoot(key, model, prior):
   camera = geometry.reference_camera(size)
   code = priors.sample_code(key, model, camera=camera, prior=prior)
   code = code.replace(
-    identity=jnp.clip(code.identity, -_LIMIT, _LIMIT),
-    albedo=jnp.clip(code.albedo, -_LIMIT, _LIMIT),
+    identity=jnp.clip(code.identity, -LIMIT, LIMIT),
+    albedo=jnp.clip(code.albedo, -LIMIT, LIMIT),
   )
   picture = renderer.render(model, camera, code, height=size, width=size)
   points = renderer.project_landmarks(model, camera, code) / _SUPERSAMPLING
@@ -134,8 +151,15 @@ def _shoot(key, model, prior):
   return cells.mean(axis=(1, 3)), points, code.rotation
 
 
-def _take(inputs, shoot, seed):
-  """Shoots in batches; `inputs` is a tree of arrays with n rows."""
+def _take(inputs, shoot, seed, numbers):
+  """Shoots in batches.
+
+  Args:
+    inputs: tree of arrays with n rows.
+    shoot: from some rows to what `_shoot` returns, batched.
+    seed: with `numbers` [n], of backgrounds and noise.
+    numbers: see `seed`.
+  """
   count = len(jax.tree.leaves(inputs)[0])
   batch = min(_BATCH, count)
   photos, points, rotations = [], [], []
@@ -144,15 +168,15 @@ def _take(inputs, shoot, seed):
     rows = np.minimum(np.arange(first, first + batch), count - 1)
     part = jax.tree.map(lambda x, rows=rows: x[rows], inputs)
     pictures, places, angles = map(np.asarray, shoot(part))
-    for number, picture in enumerate(pictures[: count - first], first):
-      photos.append(_expose(picture, number, seed))
+    for row, picture in zip(rows, pictures, strict=True):
+      photos.append(_expose(picture, int(numbers[row]), seed))
     points.append(places)
     rotations.append(angles)
   return Shots(
-    np.stack(photos),
+    np.stack(photos)[:count],
     np.concatenate(points)[:count],
     np.concatenate(rotations)[:count],
-    np.arange(count) % len(BACKGROUNDS),
+    numbers % len(BACKGROUNDS),
   )
 
 

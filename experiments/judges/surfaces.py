@@ -1,4 +1,4 @@
-"""Distances between points and a triangle mesh; rigid registration to it."""
+"""Distances between points and a triangle mesh."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from scipy.spatial import cKDTree
 # Candidates for the nearest triangle: those of the nearest samples. With
 # samples 1 to 3 mm apart no point of 1,500 missed its nearest triangle.
 _CANDIDATES = 4
-_TRIM = 3.0  # times the median distance: farther points do not pull
-_LEAST_TRIM = 2.0  # mm
-_COARSE_STEPS = 6
 
 
 class Contact(NamedTuple):
@@ -158,57 +155,3 @@ def unit(vectors) -> np.ndarray:
   """Vectors [..., 3] of length 1; zero stays zero."""
   length = np.linalg.norm(vectors, axis=-1, keepdims=True)
   return vectors / np.maximum(length, 1e-30)
-
-
-def rigid_motion(source, target, weights=None):
-  """Kabsch: rotation R and translation t with target ~ source R^T + t.
-
-  Args:
-    source: [n, 3].
-    target: [n, 3].
-    weights: [n] of the squared distances, or None for equal ones.
-
-  Returns:
-    ([3, 3], [3]).
-  """
-  weights = np.ones(len(source)) if weights is None else weights
-  weights = weights / weights.sum()
-  from_center, to_center = weights @ source, weights @ target
-  covariance = (target - to_center).T @ (
-    weights[:, None] * (source - from_center)
-  )
-  u, _, vt = np.linalg.svd(covariance)
-  u[:, 2] *= np.sign(np.linalg.det(u @ vt))
-  rotation = u @ vt
-  return rotation, to_center - rotation @ from_center
-
-
-def register(points, surface: Surface, region, start, *, steps: int = 25):
-  """Moves points rigidly onto a surface: trimmed iterated closest points.
-
-  Args:
-    points: [n, 3].
-    surface: to move them to.
-    region: function of [n, 3] in the surface's frame: which points count,
-      [n] bool. It is asked again for the first steps, then kept.
-    start: (R, t) to start from.
-    steps: number of steps.
-
-  Returns:
-    (R [3, 3], t [3], counted [n] bool).
-  """
-  rotation, translation = start
-  counted = None
-  for step in range(steps):
-    moved = points @ rotation.T + translation
-    if step < _COARSE_STEPS:
-      counted = region(moved)
-    # Half a sample's spacing off at first, when points are farther off anyway.
-    exact = step >= _COARSE_STEPS
-    meet = surface.nearest if exact else surface.nearest_samples
-    near = meet(moved[counted]).position
-    distance = np.linalg.norm(near - moved[counted], axis=1)
-    trim = max(_TRIM * np.median(distance), _LEAST_TRIM)
-    turn, shift = rigid_motion(moved[counted], near, 1.0 * (distance < trim))
-    rotation, translation = turn @ rotation, turn @ translation + shift
-  return rotation, translation, counted
