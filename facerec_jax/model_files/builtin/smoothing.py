@@ -18,12 +18,12 @@ ORBIT = (
   ((19.0, -13.0, -12.0), 4.0),
 )
 FOLDS = (
-  ((25.0, -72.0, -5.0), 5.0),  # corner of the mouth
-  ((0.0, -86.5, 3.0), 5.0),  # furrow above the chin
-  ((14.0, -85.5, 1.0), 5.0),
-  ((12.0, -51.5, 5.0), 3.0),  # lip under the nostril
+  ((25.0, -72.5, -5.5), 4.2),  # corner of the mouth
+  ((0.0, -89.0, 3.0), 4.0),  # furrow above the chin
+  ((14.0, -88.0, 1.0), 4.0),
+  ((18.0, -61.5, 2.0), 3.5),  # beside the upper lip
+  ((12.0, -51.5, 5.0), 3.5),  # lip under the nostril
   ((6.0, -51.5, 7.0), 2.5),
-  ((13.0, -58.0, 5.0), 5.0),  # upper lip
   ((18.5, -36.0, -3.0), 2.5),  # where the wing of the nose ends
 )
 

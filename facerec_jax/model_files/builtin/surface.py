@@ -92,12 +92,12 @@ def soft_landmarks() -> np.ndarray:
 def lip_points() -> np.ndarray:
   """Seam and fullest line of both lips at stations across; [n, 3], x >= 0.
 
-  The vermilion bulges 2.1 mm (upper) and 1.9 mm (lower) before the plane
+  The vermilion bulges 2.5 mm before the plane
   between seam and border, the upper with a tubercle in the middle.
   """
   table = soft_landmarks()
   x = np.array([0.0, 3.5, 7.0, 10.5, 14.0, 17.5, 21.0, 23.5])
-  corner = [25.0, -71.1, -2.0] + measurements.MOUTH_SHIFT
+  corner = [25.0, -71.8, -2.0] + measurements.MOUTH_SHIFT
   line = np.vstack([chart.MOUTH_LINE[:-1], corner])
   seam_y = PchipInterpolator(line[:, 0], line[:, 1])(x)
   depth_x, depth_z = [0, 7.4, 14.5, 21.5, 25], [6.7, 6.2, 3.2, -2.7, -6.0]
@@ -105,8 +105,8 @@ def lip_points() -> np.ndarray:
   rows = [np.column_stack([x, seam_y, seam_z])]
   tubercle = 0.15 * chart.bump(x, 3 / np.sqrt(2))
   lips = (
-    (table[51:55], 0.48, 2.1 * (1 + tubercle)),
-    (table[[57, 56, 55, 54]], 0.5, 1.9 * (1 - 0.67 * tubercle)),
+    (table[51:55], 0.48, 2.5 * (1 + tubercle)),
+    (table[[57, 56, 55, 54]], 0.5, 2.5 * (1 - 0.67 * tubercle)),
   )
   full = x < 19
   for border, share, bulge in lips:
