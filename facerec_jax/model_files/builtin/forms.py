@@ -18,7 +18,7 @@ STROKES = (
   ("chin broader", (29, -107, -18), (11, 9), 1.4),
   ("side of the cheek fuller", (59, -36, -35), (13, 22), 1.4),
   ("upper lip farther back", (0, -55, 8), (17, 5), -1.0),
-  ("furrow above the chin deeper", (0, -90, 2), (19, 7), -1.3),
+  ("furrow above the chin deeper", (0, -90, 2), (19, 7), -1.7),
   ("glabella flatter", (6, 9, 1), (13, 6), -1.2),
   ("outer rim of the orbit fuller", (46, 3, -18), (7, 7), 2.6),
   ("hollow beside the eye", (54, -10, -27), (7, 7), -1.1),
@@ -27,6 +27,8 @@ STROKES = (
   ("cheek under the eye flatter", (33, -22, -11), (10, 12), -1.8),
   ("arch of the cheekbone fuller", (71, -10, -62), (9, 12), 1.4),
   ("forehead above the brow flatter", (29, 33, -5), (14, 8), -0.9),
+  ("middle of the forehead flatter", (0, 26, 1), (12, 14), -0.6),
+  ("end of the brow fuller", (51, 10, -23), (6, 6), 1.0),
   ("brow fuller", (36, 20, -7), (14, 6), 0.7),
 )
 

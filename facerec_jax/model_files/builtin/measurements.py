@@ -62,7 +62,7 @@ def landmarks() -> np.ndarray:
   points[[36, 45], 2] += 1.5
   points[31:36, 1] -= 0.8
   points[48:] += MOUTH_SHIFT
-  points[[48, 54, 60, 64], 1] -= 0.8
+  points[[48, 54, 60, 64, *range(55, 60)], 1] -= 0.8
   return points
 
 

@@ -92,8 +92,8 @@ def soft_landmarks() -> np.ndarray:
 def lip_points() -> np.ndarray:
   """Seam and fullest line of both lips at stations across; [n, 3], x >= 0.
 
-  The vermilion bulges 2.5 mm before the plane
-  between seam and border, the upper with a tubercle in the middle.
+  The vermilion bulges 2.5 mm before the plane between seam and border, the
+  upper with a tubercle in the middle.
   """
   table = soft_landmarks()
   x = np.array([0.0, 3.5, 7.0, 10.5, 14.0, 17.5, 21.0, 23.5])
