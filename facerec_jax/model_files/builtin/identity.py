@@ -13,6 +13,7 @@ import numpy as np
 
 from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import identity_modes
+from facerec_jax.model_files.builtin import mouth
 
 NUM_SMOOTH = 40
 # Distance of a random person from the mean after rigid alignment, rms mm; ICT's
@@ -37,7 +38,8 @@ def basis(sculpture) -> tuple[np.ndarray, tuple[str, ...]]:
   face = face_region(sculpture.head)
   smooth = _smooth_modes(sculpture, fields, face)
   names += [f"smooth_{k:02d}" for k in range(smooth.shape[-1])]
-  skin = np.concatenate([fields, smooth], axis=-1)
+  # Nobody's lips are apart at rest: both edges of the seam move as one.
+  skin = mouth.meet(np.concatenate([fields, smooth], axis=-1), sculpture.mesh)
   return sculpture.carry(skin), tuple(names)
 
 
