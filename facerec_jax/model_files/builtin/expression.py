@@ -28,7 +28,7 @@ WHOLE = (4, 9, 16, 17, 18, 22, 23, 24, 25, 26, 27, 28)
 LATER_SIDED = (11, 13)
 # AU61-64: the eyes turn to the subject's left, right, up, down; (yaw, pitch) in
 # degrees at weight 1, pitch upward.
-GAZES = {61: (25.0, 0.0), 62: (-25.0, 0.0), 63: (0.0, 20.0), 64: (0.0, -25.0)}
+GAZES = {61: (25.0, 0.0), 62: (-25.0, 0.0), 63: (0.0, 22.0), 64: (0.0, -22.0)}
 # These part the lips without the jaw; all others leave closed lips closed.
 _PARTING = (9, 10, 16, 22, 25)
 _MIDLINE_BLEND = 9.0  # mm over which the left half fades into the right
