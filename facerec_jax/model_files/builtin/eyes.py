@@ -207,7 +207,7 @@ def inner_lid_part(mesh, points, side: int) -> parts.Part:
     inward, axis=1, keepdims=True
   )
   hidden = center + (touching - center) * (
-    (measurements.EYE_RADIUS - 1.1)
+    (measurements.EYE_RADIUS - 2.4)
     / np.linalg.norm(touching - center, axis=1, keepdims=True)
   )
   head_size = len(mesh.opened)

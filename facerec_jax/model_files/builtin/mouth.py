@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import parts
@@ -21,6 +22,7 @@ _TEETH_COLUMNS = 29
 # The dental arch: half width, its angle, and how fast it recedes (mm).
 _ARCH_WIDTH, _ARCH_ANGLE, _ARCH_DEPTH = 24.0, 1.15, 26.0
 _FRONT = {"upper": 1.2, "lower": -1.2}
+_ARCH_FOLLOWS = 9.0  # mm along the lips that a tooth looks at
 _LIP_THICKNESS = 2.0
 _MEETING_WIDTH = 3.0  # mm over which lips that meet share their difference
 
@@ -121,6 +123,16 @@ def pocket_part(mesh, points) -> parts.Part:
   )
 
 
+def _follow_seam(mesh, points):
+  """Teeth follow the lips before them: broad mouths have broad arches."""
+  across = chart.to_chart(points)[:, :1] - mesh.opened[mesh.seam, 0]
+  weights = chart.bump(across, _ARCH_FOLLOWS)
+  weights /= weights.sum(axis=1, keepdims=True)
+  follow = sparse.lil_matrix((len(points), len(mesh.opened)))
+  follow[:, mesh.seam] = weights
+  return follow.tocsr()
+
+
 def teeth_part(mesh, *, upper: bool) -> parts.Part:
   """One row of teeth along the dental arch, with a biting edge.
 
@@ -153,7 +165,7 @@ def teeth_part(mesh, *, upper: bool) -> parts.Part:
     name="teeth",
     points=points,
     triangles=triangles[:, ::-1] if upper else triangles,
-    follow=parts.follow_mean(mesh.seam, count, head_size),
+    follow=_follow_seam(mesh, points),
     follow_expression=parts.follow_nothing(count, head_size),
     jaw=np.full(count, 0.0 if upper else 1.0),
     chart=chart.to_chart(points),
