@@ -8,15 +8,11 @@ from scipy.spatial import cKDTree
 
 from facerec_jax import model_files
 from facerec_jax.face import morphable_model
-from facerec_jax.model_files.builtin import expression
-from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import jaw
 from facerec_jax.model_files.builtin import landmark_places
-from facerec_jax.model_files.builtin import lids
 from facerec_jax.model_files.builtin import measurements
 from facerec_jax.model_files.builtin import mouth
 from facerec_jax.model_files.builtin import sculpture as sculpture_lib
-from facerec_jax.synthesis import emotions
 from facerec_jax.synthesis import expression_prior
 
 TABLE = measurements.action_units()
@@ -30,7 +26,6 @@ FIRST_COLUMNS = (
 LATER_COLUMNS = (
   "AU11_L AU11_R AU13_L AU13_R AU38 AU61 AU62 AU63 AU64 AD29 AD30_L AD30_R AD34"
 )
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +36,6 @@ def model():
 @pytest.fixture(scope="module")
 def sculpture():
   return sculpture_lib.sculpt()
-
-
-def unit_field(model, *names):
-  """[V, 3] units at full weight, both sides."""
-  return model.expression @ pictures.column(model, *names)
 
 
 def at_landmarks(sculpture, field):
@@ -88,7 +78,7 @@ def test_later_columns_stand_behind_the_first_ones(model):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_move_landmarks_as_tabled(model, sculpture, unit):
-  field = unit_field(model, f"AU{unit:02d}")[: len(sculpture.head)]
+  field = pictures.unit_field(model, f"AU{unit:02d}")[: len(sculpture.head)]
   table = closed_table(unit)
   error = np.linalg.norm(at_landmarks(sculpture, field) - table, axis=1)
   allowed = np.maximum(0.105 * np.linalg.norm(table, axis=1), 0.4)
@@ -103,7 +93,7 @@ def test_units_move_landmarks_as_tabled(model, sculpture, unit):
 
 
 def moved_landmarks(model, sculpture, *names):
-  field = unit_field(model, *names)[: len(sculpture.head)]
+  field = pictures.unit_field(model, *names)[: len(sculpture.head)]
   before = at_landmarks(sculpture, sculpture.head)
   return before, before + at_landmarks(sculpture, field)
 
@@ -183,7 +173,7 @@ def test_jaw_column_follows_the_rotation(unit, worst, half):
 
 
 def test_jaw_keeps_its_length_when_fully_open(model):
-  unit = unit_field(model, "AU27")
+  unit = pictures.unit_field(model, "AU27")
   ends = pictures.vertices_near(
     model, *(measurements.points()[name] for name in ("pog", "me"))
   )
@@ -203,103 +193,6 @@ def test_jaw_shifts_as_far_as_measured(model, name, axis, low, high):
   teeth = morphable_model.region_vertices(model, "teeth")
   moved = np.linalg.norm(field[teeth], axis=1) > 1
   assert moved.mean() == pytest.approx(0.5)
-
-
-# --- lids and eyes
-
-
-def lid_clearance(model, sculpture, field, side=1):
-  """Least distance of the lids' skin from the eyeball and its cornea, mm."""
-  near = eyes.near_lids(sculpture.mesh) < 9.0
-  near &= sculpture.mesh.opened[:, 0] * side > 0
-  points = (model.mean + field)[: len(sculpture.head)][near]
-  offset = points - measurements.EYE_CENTER * [side, 1, 1]
-  across = np.hypot(offset[:, 0], offset[:, 1]) / measurements.IRIS_RADIUS
-  cornea = 0.5 * np.clip(1 - across**2, 0, 1) ** 0.8
-  surface = measurements.EYE_RADIUS + cornea
-  return (np.linalg.norm(offset, axis=1) - surface).min()
-
-
-@pytest.mark.parametrize("weight", WEIGHTS)
-@pytest.mark.parametrize(
-  "names", [("AU43",), ("AU05",), ("AU07",), ("AU06",), ("AU09",), ("AU64",)]
-)
-def test_lids_clear_the_eyeball_all_the_way(model, sculpture, names, weight):
-  field = weight * unit_field(model, *names)
-  assert lid_clearance(model, sculpture, field) > 0.05
-  assert lid_clearance(model, sculpture, field, side=-1) > 0.05
-
-
-@pytest.mark.parametrize(
-  "names",
-  [
-    ("AU43", "AU01", "AU02"), ("AU06", "AU12"), ("AU06", "AU07"),
-    ("AU05", "AU01", "AU02"), ("AU04", "AU07"), ("AU07", "AU09"),
-    ("AU43", "AU12"), ("AU63", "AU05"), ("AU64", "AU04"),
-  ],
-)  # fmt: skip
-def test_lids_clear_the_eyeball_in_combinations(model, sculpture, names):
-  for weight in (0.5, 1.0):
-    field = weight * unit_field(model, *names)
-    assert lid_clearance(model, sculpture, field) > 0.0, weight
-
-
-def test_closed_lids_meet_all_along(model, sculpture):
-  closed = model.mean + unit_field(model, "AU43")
-  upper, lower = lids.margin_halves(sculpture.mesh)
-  for side in (lambda v: v, lambda v: sculpture.mesh.mirror[v]):
-    gap = np.linalg.norm(closed[side(upper)] - closed[side(lower)], axis=1)
-    assert gap.max() < 0.05
-
-
-def test_closed_eyes_hide_the_eyeballs(model):
-  for rotation in ((0, 0, 0), (0, 0.5, 0), (0.25, 0, 0)):
-    ids, _ = pictures.render(
-      model, expression=pictures.column(model, "AU43")[None], rotation=rotation
-    )
-    assert pictures.seen(model, ids, "left_eye", "right_eye").sum() == 0
-
-
-def test_only_gaze_moves_the_eyeballs(model):
-  eye = morphable_model.region_vertices(model, "left_eye", "right_eye")
-  moved = np.abs(model.expression[eye]).max(axis=(0, 1)) > 0
-  gaze = np.char.startswith(model.expression_names, "AU6")
-  np.testing.assert_array_equal(moved, gaze)
-
-
-@pytest.mark.parametrize("unit", expression.GAZES)
-def test_gaze_turns_pupils_about_the_eyeballs(model, unit):
-  yaw, pitch = np.deg2rad(expression.GAZES[unit])
-  wanted = [np.sin(yaw), np.sin(pitch), np.cos(yaw) * np.cos(pitch)]
-  turned = model.mean + unit_field(model, f"AU{unit}")
-  for side, name in ((1, "left_eye"), (-1, "right_eye")):
-    eye = np.flatnonzero(morphable_model.region_vertices(model, name))
-    pole = eye[model.mean[eye][:, 2].argmax()]
-    center = measurements.EYE_CENTER * [side, 1, 1]
-    direction = (turned[pole] - center) / (measurements.EYE_RADIUS + 0.5)
-    np.testing.assert_allclose(direction, wanted, atol=2e-3)
-
-
-def test_lids_follow_vertical_gaze(model, sculpture):
-  upper, lower = lids.margin_halves(sculpture.mesh)
-  middle = len(upper) // 2
-
-  def elevation(point):
-    _, y, z = point - measurements.EYE_CENTER
-    return np.rad2deg(np.arctan2(y, z))
-
-  for unit, degrees in ((63, 22.0), (64, -22.0)):
-    moved = model.mean + unit_field(model, f"AU{unit}")
-    for half, share in ((upper, 0.8), (lower, 0.5)):
-      vertex = half[middle]
-      turn = elevation(moved[vertex]) - elevation(model.mean[vertex])
-      assert turn == pytest.approx(share * degrees, rel=0.1)
-
-
-def test_sampler_knows_how_far_the_eyes_turn():
-  for first, second, _, full in emotions.GAZES:
-    for unit in (first, second):
-      assert np.abs(expression.GAZES[unit]).max() == full
 
 
 # --- lips and teeth
@@ -328,7 +221,7 @@ def seam_gap(model, sculpture, field):
   "unit", [1, 6, 11, 12, 13, 14, 15, 17, 18, 20, 23, 24, 28, 38, 43]
 )
 def test_lips_stay_on_each_other(model, sculpture, unit):
-  field = unit_field(model, f"AU{unit:02d}")
+  field = pictures.unit_field(model, f"AU{unit:02d}")
   rest = seam_gap(model, sculpture, 0 * field)
   assert seam_gap(model, sculpture, field) < rest + 0.15
   assert rest < 0.4

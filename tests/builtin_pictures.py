@@ -33,6 +33,11 @@ def column(model, *names):
   return weights
 
 
+def unit_field(model, *names):
+  """[V, 3] units at full weight, both sides."""
+  return model.expression @ column(model, *names)
+
+
 @jax.jit
 def _render(model, identity, expression, rotation):
   camera = geometry.reference_camera(SIZE)
