@@ -1,27 +1,22 @@
 """Tests of the built-in face: a sound mesh, and the measured numbers."""
 
+from builtin_pictures import check_closed_surface
+from builtin_pictures import render
+from builtin_pictures import seen
+from builtin_pictures import vertices_near
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from facerec_jax import model_files
-from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.model_files.builtin import expression
 from facerec_jax.model_files.builtin import measurements
 from facerec_jax.model_files.builtin import sculpture
 from facerec_jax.model_files.builtin import skin_color
 from facerec_jax.render import geometry
-from facerec_jax.render import renderer
-
-SIZE = 144
-ACTION_UNITS = (
-  1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27,
-  28, 43,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,72 +35,6 @@ def areas(points, triangles):
   return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
 
 
-def vertices_near(model, *places):
-  """Vertices of the skin nearest to places of the tables."""
-  skin = np.flatnonzero(morphable_model.region_vertices(model, "skin", "lips"))
-  return skin[cKDTree(model.mean[skin]).query(np.array(places))[1]]
-
-
-def column(model, *names):
-  """[Ke] with 1 at the named units, of both sides where there are two."""
-  weights = np.zeros(model.expression.shape[-1], np.float32)
-  for name in names:
-    found = [
-      k for k, full in enumerate(model.expression_names)
-      if full.split("_")[0] == name
-    ]  # fmt: skip
-    assert found, name
-    weights[found] = 1.0
-  return weights
-
-
-@jax.jit
-def _render(model, identity, expression, rotation):
-  camera = geometry.reference_camera(SIZE)
-
-  def one(values):
-    code = code_vector.CodeVector(
-      identity=values[0],
-      expression=values[1],
-      albedo=jnp.zeros(1),
-      rotation=values[2],
-      translation=jnp.array([0.0, 35.0, -640.0]),
-      illumination=code_vector.white_light(),
-    )
-    picture = renderer.render(model, camera, code, height=SIZE, width=SIZE)
-    shape = morphable_model.vertices(model, values[0], values[1])
-    points = geometry.to_camera(shape, values[2], code.translation)
-    pixels = geometry.project(camera, points)
-    return picture.triangle_ids, pixels
-
-  return jax.lax.map(one, (identity, expression, rotation), batch_size=8)
-
-
-def render(model, *, identity=None, expression=None, rotation=(0, 0, 0)):
-  """Triangle ids [N, S, S] and projected vertices [N, V, 2]."""
-  given = [x for x in (identity, expression) if x is not None]
-  count = len(given[0]) if given else 1
-  if identity is None:
-    identity = np.zeros((count, model.identity.shape[-1]), np.float32)
-  if expression is None:
-    expression = np.zeros((count, model.expression.shape[-1]), np.float32)
-  turns = np.tile(np.array(rotation, np.float32), (count, 1))
-  return map(np.asarray, _render(model, identity, expression, turns))
-
-
-def triangle_regions(model, ids):
-  """Region of each pixel, -1 for the background."""
-  region = model.region[model.triangles[:, 0]]
-  # Strips between two regions count as what hangs on the skin.
-  region = np.maximum(region, model.region[model.triangles].max(axis=1))
-  return np.where(ids < 0, -1, region[ids])
-
-
-def seen(model, ids, *names):
-  index = [model.region_names.index(name) for name in names]
-  return np.isin(triangle_regions(model, ids), index)
-
-
 # --- mesh
 
 
@@ -116,8 +45,6 @@ def test_sizes(model):
   assert len(set(model.identity_names)) == model.identity.shape[-1]
   assert model.identity_names[0] == "sex"
   assert model.expression_kind == "blendshape"
-  units = {name.split("_")[0] for name in model.expression_names}
-  assert units >= {f"AU{unit:02d}" for unit in ACTION_UNITS}
 
 
 def test_every_vertex_is_used(model):
@@ -323,19 +250,6 @@ def test_modes_leave_no_hole_and_no_fold(model, amount):
   check_closed_surface(model, ids, pixels, 0.004, model.identity_names)
 
 
-def check_closed_surface(model, ids, pixels, folds, names):
-  for image, points, name in zip(ids, pixels, names, strict=True):
-    mask = image >= 0
-    assert mask.mean() > 0.3, name
-    holes = ndimage.binary_fill_holes(mask) & ~mask
-    assert not holes.any(), (name, np.argwhere(holes))
-    a, b, c = (points[model.triangles[image[mask]][:, k]] for k in range(3))
-    d, e = b - a, c - a
-    # Rows grow downward: a triangle seen from outside turns clockwise.
-    area = d[:, 0] * e[:, 1] - d[:, 1] * e[:, 0]
-    assert (area > 0).mean() < folds, name
-
-
 def test_lips_are_closed_in_random_neutral_people(model):
   random = np.random.default_rng(1)
   shape = (24, model.identity.shape[-1])
@@ -343,90 +257,6 @@ def test_lips_are_closed_in_random_neutral_people(model):
   ids, _ = render(model, identity=people.astype(np.float32))
   inside = seen(model, ids, "teeth", "mouth_interior")
   assert inside.sum(axis=(1, 2)).max() <= 12
-
-
-# --- expression
-
-
-def test_neutral_lips_are_closed(model):
-  for rotation in ((0, 0, 0), (0, 0.6, 0), (0.3, 0, 0), (-0.3, 0, 0)):
-    ids, _ = render(model, rotation=rotation)
-    assert seen(model, ids, "teeth", "mouth_interior").sum() <= 3
-
-
-@pytest.mark.parametrize("unit", [10, 12, 15, 16, 18, 20, 22, 25, 26])
-def test_units_move_landmarks_as_tabled(model, unit):
-  table = measurements.action_units()[unit]
-  got = model.expression[model.landmarks] @ column(model, f"AU{unit:02d}")
-  error = np.linalg.norm(got - table, axis=1)[28:]
-  assert error.mean() < 1.0
-  biggest = np.linalg.norm(table[28:], axis=1).argmax() + 28
-  size = np.linalg.norm(table[biggest])
-  assert np.linalg.norm(got[biggest] - table[biggest]) < 0.3 * size + 0.5
-
-
-@pytest.mark.parametrize("unit, inner", [(1, True), (2, False)])
-def test_brows_rise(model, unit, inner):
-  points = [20, 21, 22, 23] if inner else [17, 18, 25, 26]
-  got = model.expression[model.landmarks] @ column(model, f"AU{unit:02d}")
-  assert 3.0 < got[points][:, 1].mean() < 9.0
-
-
-def test_sides_sum_to_both(model):
-  left = model.expression_names.index("AU12_L")
-  pair = model.expression[:, :, left : left + 2]
-  distance, mirror = cKDTree(model.mean).query(model.mean * [-1, 1, 1], k=2)
-  # Where the lips meet, two vertices share a place.
-  alone = distance[:, 1] > 0.05
-  mirror = mirror[alone, 0]
-  np.testing.assert_allclose(
-    pair[mirror][:, :, 1] * [-1, 1, 1], pair[alone][:, :, 0], atol=0.03
-  )
-
-
-def test_jaw_keeps_its_length_when_fully_open(model):
-  unit = model.expression[:, :, model.expression_names.index("AU27")]
-  ends = vertices_near(
-    model, *(measurements.points()[name] for name in ("pog", "me"))
-  )
-  before = np.linalg.norm(np.diff(model.mean[ends], axis=0))
-  after = np.linalg.norm(np.diff((model.mean + unit)[ends], axis=0))
-  assert after == pytest.approx(before, rel=0.05)
-
-
-def test_mouth_opens_on_teeth_and_dark(model):
-  ids, _ = render(model, expression=column(model, "AU26", "AU12")[None])
-  assert seen(model, ids, "teeth").sum() > 20
-  assert seen(model, ids, "mouth_interior").sum() > 60
-
-
-def test_closed_eyes_hide_the_eyeballs(model):
-  for rotation in ((0, 0, 0), (0, 0.5, 0), (0.25, 0, 0)):
-    ids, _ = render(
-      model, expression=column(model, "AU43")[None], rotation=rotation
-    )
-    assert seen(model, ids, "left_eye", "right_eye").sum() == 0
-
-
-def test_eyeballs_stay_behind_closing_lids(model):
-  unit = model.expression @ column(model, "AU43")
-  skin = morphable_model.region_vertices(model, "skin")
-  for weight in (0.25, 0.5, 0.75, 1.0):
-    lids = (model.mean + weight * unit)[skin]
-    distance = np.linalg.norm(lids - measurements.EYE_CENTER, axis=1)
-    assert distance.min() > measurements.EYE_RADIUS + 0.4
-
-
-def test_eyeballs_do_not_move_with_expressions(model):
-  eyes = morphable_model.region_vertices(model, "left_eye", "right_eye")
-  assert not model.expression[eyes].any()
-
-
-def test_expressions_leave_no_hole_and_few_folds(model):
-  units = np.eye(model.expression.shape[-1], dtype=np.float32)
-  ids, pixels = render(model, expression=units)
-  # Lips roll over the open mouth's edge.
-  check_closed_surface(model, ids, pixels, 0.006, model.expression_names)
 
 
 # --- colour

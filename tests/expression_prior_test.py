@@ -1,6 +1,5 @@
 import fake_model
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -128,29 +127,6 @@ def test_the_sides_of_a_face_differ_a_little(model):
   assert abs(tilt.mean()) < 0.01
 
 
-def test_conflicts_are_resolved():
-  units = expression_units.find_units(NAMES, len(NAMES))
-
-  def resolve(**weights):
-    start = np.zeros(len(units.names), np.float32)
-    for name, weight in weights.items():
-      start[units.names.index(name)] = weight
-    result = expression_units.resolve_conflicts(units, jnp.asarray(start))
-    return {
-      name: float(weight)
-      for name, weight in zip(units.names, result, strict=True)
-      if weight != 0
-    }
-
-  assert resolve(AU26=0.4, AU27=0.5) == {"AU27": 0.5}
-  assert resolve(AU26=0.5, AU27=0.5) == {"AU26": 0.5}
-  assert resolve(AU05=0.8, AU43=1.0) == {"AU43": 1.0}
-  assert resolve(AU24=0.8, AU26=1.0) == {"AU26": 1.0}
-  assert resolve(AU24=0.5) == {"AU24": 0.5}
-  lids = resolve(AU06=1.0, AU07=1.0)
-  assert 2.0 * lids["AU06"] + 2.1 * lids["AU07"] == pytest.approx(3.0)
-
-
 def test_other_blendshapes_get_the_random_prior():
   names = ("browDown_L", "browDown_R", "jawOpen", "mouthSmile_L")
   other = fake_model.make(num_rings=3, expression_names=names)
@@ -179,3 +155,48 @@ def test_models_without_expressions_work():
   assert expression_prior.sample_expression(jax.random.key(0), none).shape == (
     0,
   )
+
+
+GAZE = ("AU61", "AU62", "AU63", "AU64")
+RARE = ("AD29", "AD30_L", "AD30_R", "AD34")
+
+
+@pytest.fixture(scope="module")
+def later_model():
+  return fake_model.make(num_rings=3, expression_names=NAMES + GAZE + RARE)
+
+
+def test_eyes_wander_mildly(later_model):
+  drawn = _draw(
+    lambda key: expression_prior.sample_expression(
+      key, later_model, neutral_share=0.5, emotion_share=0.25
+    )
+  )
+  gaze = drawn[:, len(NAMES) : len(NAMES) + 4]
+  assert (gaze[:, 0] * gaze[:, 1]).max() == 0
+  assert (gaze[:, 2] * gaze[:, 3]).max() == 0
+  is_open = _unit(drawn, 43) == 0
+  for first, spread, full in ((0, 6.0, 25.0), (2, 4.0, 22.0)):
+    angle = full * (gaze[:, first] - gaze[:, first + 1])[is_open]
+    assert angle.mean() == pytest.approx(0.0, abs=0.4)
+    assert angle.std() == pytest.approx(spread, rel=0.08)
+
+
+def test_gaze_vanishes_with_the_scale(later_model):
+  drawn = _draw(
+    lambda key: expression_prior.sample_expression(key, later_model, scale=0.0),
+    count=50,
+  )
+  assert drawn.max() == 0
+
+
+def test_jaw_shifts_and_puffed_cheeks_are_rare(later_model):
+  drawn = _draw(
+    lambda key: expression_prior.sample_expression(
+      key, later_model, neutral_share=0.0, emotion_share=0.0
+    )
+  )
+  usual = (_unit(drawn, 18) > 0).mean()
+  rare = (drawn[:, len(NAMES) + 4 :] > 0).mean(axis=0)
+  assert (rare > 0).all() and rare.max() < 0.4 * usual
+  assert not (drawn[:, -3] * drawn[:, -2]).any()

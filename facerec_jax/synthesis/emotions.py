@@ -96,3 +96,11 @@ STRENGTH_LIMITS = (0.5, 1.1)
 # spontaneous faces; units that cannot be active together.
 TIES = ((1, 2, 0.7), (6, 12, 0.7), (25, 26, 0.5), (4, 7, 0.4))
 EXCLUSIVE = ((26, 27), (61, 62), (63, 64))
+
+# Random faces show these this often, relative to other units; gaze has a
+# distribution of its own.
+RARE_UNITS = {"AD29": 0.15, "AD30_L": 0.1, "AD30_R": 0.1, "AD34": 0.15}
+
+# Where eyes wander: standard deviation of the angle, degrees, and the degrees
+# of full weight, per (positive, negative) pair of units.
+GAZES = ((61, 62, 6.0, 25.0), (63, 64, 4.0, 22.0))

@@ -17,6 +17,7 @@ from facerec_jax.face import morphable_model
 from facerec_jax.synthesis import distributions
 from facerec_jax.synthesis import emotions
 from facerec_jax.synthesis import expression_units
+from facerec_jax.synthesis import unit_conflicts
 
 # Coefficients of Gaussian models are cut here, in standard deviations.
 _GAUSSIAN_LIMIT = 2.7
@@ -46,6 +47,7 @@ class Draws(NamedTuple):
     order: [U] which units take part.
     weight: [U] how far they move.
     tilt: [U] how far the sides differ.
+    gaze: [2] sideways and upward.
   """
 
   kind: jax.Array
@@ -58,6 +60,7 @@ class Draws(NamedTuple):
   order: jax.Array
   weight: jax.Array
   tilt: jax.Array
+  gaze: jax.Array
 
 
 def sample_expression(
@@ -98,7 +101,7 @@ def sample_expression(
     weights = jnp.where(is_acted, acted, weights)
   is_neutral = draws.kind < neutral_share
   weights = jnp.where(is_neutral, _neutral_weights(draws, units), weights)
-  return _to_columns(draws, units, scale * weights)
+  return _to_columns(draws, units, weights, scale=scale)
 
 
 def sample_emotion(
@@ -139,7 +142,10 @@ def _draw(key, num_units):
   scalars, ties = 6, len(emotions.TIES)
   uniform = jax.random.uniform(key, (scalars + ties + 3 * num_units,))
   rest = jnp.split(uniform[scalars + ties :], 3)
-  return Draws(*uniform[:scalars], uniform[scalars : scalars + ties], *rest)
+  gaze = jax.random.uniform(jax.random.fold_in(key, 1), (2,))
+  return Draws(
+    *uniform[:scalars], uniform[scalars : scalars + ties], *rest, gaze
+  )
 
 
 def _other_label(draws):
@@ -183,8 +189,11 @@ def _random_weights(draws, units):
   active = 1 + distributions.poisson(
     draws.pick, _EXTRA_ACTIVE_UNITS, largest=_MOST_EXTRA_UNITS
   )
-  rank = (draws.order[:, None] > draws.order).sum(axis=1)
-  weights = (rank < active) * distributions.beta(draws.weight, *_WEIGHT_BETA)
+  # Rare units stand at the back of the queue, gaze does not stand in it.
+  order = draws.order / np.maximum(units.propensity, 1e-9)
+  rank = (order[:, None] > order).sum(axis=1)
+  weights = distributions.beta(draws.weight, *_WEIGHT_BETA)
+  weights = weights * (rank < active) * (units.propensity > 0)
   for chance, (first, second, correlation) in zip(
     draws.ties, emotions.TIES, strict=True
   ):
@@ -197,14 +206,26 @@ def _random_weights(draws, units):
   return weights
 
 
-def _to_columns(draws, units, weights):
+def _wandering_eyes(draws, units, weights):
+  """Sets gaze where the model's eyes turn."""
+  for uniform, (first, second, spread, full) in zip(
+    draws.gaze, emotions.GAZES, strict=True
+  ):
+    a, b = units.find(first), units.find(second)
+    if a is not None and b is not None:
+      turn = spread / full * distributions.normal(uniform, limit=2.5)
+      weights = weights.at[jnp.array([a, b])].set(jnp.stack([turn, -turn]))
+  return weights
+
+
+def _to_columns(draws, units, weights, *, scale=1.0):
   """Applies mobility, rules and asymmetry; spreads units to columns."""
   mobility = 1 + _MOBILITY_SPREAD * distributions.normal(
     draws.mobility, limit=2.0
   )
-  weights = expression_units.resolve_conflicts(
-    units, jnp.clip(mobility * weights, 0.0, 1.0)
-  )
+  weights = _wandering_eyes(draws, units, mobility * weights)
+  weights = jnp.clip(scale * weights, 0.0, 1.0)
+  weights = unit_conflicts.resolve_conflicts(units, weights)
   tilt = _ASYMMETRY * distributions.normal(draws.tilt, limit=2.5)
   columns = weights @ units.columns * (1 + tilt @ units.columns * units.side)
   return jnp.clip(columns, 0.0, 1.0)

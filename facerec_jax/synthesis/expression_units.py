@@ -1,4 +1,4 @@
-"""Units of a blendshape basis: which columns move together, what excludes what.
+"""Units of a blendshape basis: which columns move together.
 
 A unit is all columns of one base name: "AU12_L" and "AU12_R" are the unit
 "AU12". Names are static, so these tables are NumPy arrays made once.
@@ -10,8 +10,6 @@ import functools
 import re
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax.synthesis import emotions
@@ -34,10 +32,20 @@ class Units(NamedTuple):
   columns: np.ndarray
   side: np.ndarray
 
-  def find(self, action_unit: int) -> int | None:
-    """Index of an action unit, None if the model has none."""
-    name = f"AU{action_unit:02d}"
+  def find(self, unit: int | str) -> int | None:
+    """Index of an action unit or of a name, None if the model has none."""
+    name = f"AU{unit:02d}" if isinstance(unit, int) else unit
     return self.names.index(name) if name in self.names else None
+
+  @property
+  def propensity(self) -> np.ndarray:
+    """[U] how often random faces show a unit, 1 is usual; 0 for gaze."""
+    often = np.array([emotions.RARE_UNITS.get(n, 1.0) for n in self.names])
+    for first, second, *_ in emotions.GAZES:
+      for unit in (first, second):
+        if (index := self.find(unit)) is not None:
+          often[index] = 0.0
+    return often.astype(np.float32)
 
   @property
   def are_action_units(self) -> bool:
@@ -111,40 +119,3 @@ def emotion_table(names: tuple[str, ...]) -> EmotionTable:
   label = np.array([label for label, _ in rows], np.int32)
   share = np.array([variant.share for _, variant in rows], np.float32)
   return EmotionTable(label, share, weight, active)
-
-
-def resolve_conflicts(units: Units, weights) -> jax.Array:
-  """Removes what a face cannot do at once (FACS' non-additive pairs).
-
-  Of exclusive units the stronger stays; closing lids (43) void lid raising (5);
-  the lower lid rises by 3 mm at most over 6 and 7; parted lips (25, 26, 27)
-  undo what needs closed ones (23, 24, 28).
-
-  Args:
-    units: of the model.
-    weights: [U].
-
-  Returns:
-    [U].
-  """
-
-  def get(unit):
-    index = units.find(unit)
-    return jnp.zeros(()) if index is None else weights[index]
-
-  def scaled(unit, factor):
-    index = units.find(unit)
-    return weights if index is None else weights.at[index].multiply(factor)
-
-  for first, second in emotions.EXCLUSIVE:
-    first_wins = get(first) >= get(second)
-    weights = scaled(second, ~first_wins)
-    weights = scaled(first, first_wins)
-  weights = scaled(5, 1 - get(43))
-  limit = (3.0 - 2.0 * get(6)) / 2.1
-  weights = scaled(7, jnp.minimum(1.0, limit / jnp.maximum(get(7), 1e-6)))
-  # Lip gap in mm, from the landmark displacements of the three units.
-  gap = 4.0 * get(25) + 13.0 * get(26) + 44.0 * get(27)
-  for unit in (23, 24, 28):
-    weights = scaled(unit, jnp.maximum(0.0, 1 - gap / 6.0))
-  return weights

@@ -2,7 +2,8 @@
 
 The table of 68 landmark displacements (`data/au68.json`) is spread over the
 skin; what has no landmark (cheek apex, chin boss, forehead) is added; lids and
-lips keep their contacts; the jaw turns about its hinge.
+lips keep their contacts; the jaw turns about its hinge, the eyes about their
+centres.
 """
 
 from __future__ import annotations
@@ -10,28 +11,26 @@ from __future__ import annotations
 import numpy as np
 
 from facerec_jax.model_files.builtin import chart
+from facerec_jax.model_files.builtin import extra_units
 from facerec_jax.model_files.builtin import eyes
+from facerec_jax.model_files.builtin import facial_forms
 from facerec_jax.model_files.builtin import jaw
-from facerec_jax.model_files.builtin import landmark_places
+from facerec_jax.model_files.builtin import landmark_spread
+from facerec_jax.model_files.builtin import lids
 from facerec_jax.model_files.builtin import measurements
 from facerec_jax.model_files.builtin import mouth
-
-bump, smoothstep = chart.bump, chart.smoothstep
+from facerec_jax.model_files.builtin import sculpture as sculpture_lib
 
 # Left and right halves are columns of their own.
 SIDED = (1, 2, 5, 6, 7, 10, 12, 14, 15, 20, 43)
 WHOLE = (4, 9, 16, 17, 18, 22, 23, 24, 25, 26, 27, 28)
-# How far a landmark's motion spreads over the skin, mm (standard deviation).
-_SPREAD = np.concatenate(
-  [
-    np.full(17, 22.0),
-    np.full(10, 14.0),
-    np.full(9, 9.0),
-    np.full(12, 5.0),
-    np.full(12, 11.0),
-    np.full(8, 8.0),
-  ]
-)
+# Behind the others, so that older codes remain prefixes.
+LATER_SIDED = (11, 13)
+# AU61-64: the eyes turn to the subject's left, right, up, down; (yaw, pitch) in
+# degrees at weight 1, pitch upward.
+GAZES = {61: (25.0, 0.0), 62: (-25.0, 0.0), 63: (0.0, 22.0), 64: (0.0, -22.0)}
+# These part the lips without the jaw; all others leave closed lips closed.
+_PARTING = (9, 10, 16, 22, 25)
 _MIDLINE_BLEND = 9.0  # mm over which the left half fades into the right
 
 
@@ -39,120 +38,99 @@ def basis(sculpture) -> tuple[np.ndarray, tuple[str, ...]]:
   """All columns on the whole model.
 
   Returns:
-    ([V, 3, K] mm at weight 1, K names such as "AU12_L", "AU26").
+    ([V, 3, K] mm at weight 1, K names such as "AU12_L", "AU26", "AD29").
   """
-  columns, names = [], []
+  units = Units(sculpture)
+  columns = {}
   for unit in sorted(SIDED + WHOLE):
-    field = unit_displacement(sculpture, unit)
-    if unit in SIDED:
-      left = left_share(sculpture.chart[:, 0])[:, None]
-      columns += [field * left, field * (1 - left)]
-      names += [f"AU{unit:02d}_L", f"AU{unit:02d}_R"]
-    else:
-      columns.append(field)
-      names.append(f"AU{unit:02d}")
-  return np.stack(columns, axis=-1), tuple(names)
+    columns |= _columns(units, unit, sided=unit in SIDED)
+  for unit in LATER_SIDED:
+    columns |= _columns(units, unit, sided=True)
+  columns["AU38"] = units.displacement(38)
+  for unit, angles in GAZES.items():
+    columns[f"AU{unit}"] = gaze(sculpture, *angles)
+  columns["AD29"] = jaw.shifted(sculpture, jaw.thrust)
+  columns["AD30_L"] = jaw.shifted(sculpture, jaw.swing)
+  columns["AD30_R"] = jaw.shifted(sculpture, jaw.swing_right)
+  columns["AD34"] = units.displacement(34)
+  return np.stack(list(columns.values()), axis=-1), tuple(columns)
+
+
+def _columns(units, unit, *, sided):
+  """The columns of an action unit by name."""
+  field, name = units.displacement(unit), f"AU{unit:02d}"
+  if not sided:
+    return {name: field}
+  left = left_share(units.sculpture.chart[:, 0])[:, None]
+  return {f"{name}_L": field * left, f"{name}_R": field * (1 - left)}
 
 
 def left_share(u) -> np.ndarray:
   """1 on the subject's left (u > 0), 0 on the right, smooth at the midline."""
-  return smoothstep(-_MIDLINE_BLEND, _MIDLINE_BLEND, u)
+  return chart.smoothstep(-_MIDLINE_BLEND, _MIDLINE_BLEND, u)
 
 
-def unit_displacement(sculpture, unit: int) -> np.ndarray:
-  """[V, 3] displacement of one action unit, both sides, mm."""
-  mesh, head = sculpture.mesh, sculpture.head
-  if unit in jaw.OPENINGS:
-    return jaw.opening(sculpture, unit)
-  if unit == 43:
-    skin = close_eyes(sculpture)
-  else:
-    skin = spread(mesh, measurements.action_units()[unit])
-    skin = skin + _unmarked(sculpture, unit)
-    skin = _smooth_midline(skin, mesh)
-    skin = _in_contact(head + skin, mesh) - _in_contact(head, mesh)
-  return sculpture.carry(skin, expression=True)
+class Units:
+  """Displacements of the units that have landmarks, at full intensity."""
+
+  def __init__(self, sculpture):
+    self.sculpture = sculpture
+    self._marks = landmark_spread.LandmarkSpread(sculpture.mesh)
+    self._tables = measurements.action_units() | extra_units.tables()
+    # The table lifts the outer corner alone, two millimetres from the inner.
+    self._tables[6][[60, 64]] = 0.25 * self._tables[6][[48, 54]]
+    self._near_lids = eyes.near_lids(sculpture.mesh) < eyes.NEAR
+    self._resting = mouth.cover_teeth(sculpture.head, sculpture.mesh)
+    self._normals = sculpture_lib.vertex_normals(
+      sculpture.head, sculpture.mesh.triangles
+    )
+
+  def displacement(self, unit: int) -> np.ndarray:
+    """[V, 3] displacement of one unit, both sides, mm."""
+    table = self._tables[unit]
+    if unit in jaw.OPENINGS:
+      return jaw.opening(self.sculpture, unit, self._marks, table)
+    if unit == 43:
+      skin = lids.close(self.sculpture)
+    else:
+      table = table if unit in _PARTING else _closed(table)
+      start = facial_forms.unmarked(self.sculpture, unit, self._normals)
+      skin = self._marks.fit(
+        table, start, lambda field: self._in_contact(field, unit)
+      )
+    return self.sculpture.carry(skin, expression=True)
+
+  def _in_contact(self, skin, unit):
+    """Lids on the eyeballs, lips over the teeth and on each other."""
+    mesh, head = self.sculpture.mesh, self.sculpture.head
+    skin = mesh.symmetric(skin)
+    points = eyes.hold_out(head + skin, self._near_lids, mesh)
+    skin = mouth.cover_teeth(points, mesh) - self._resting
+    return skin if unit in _PARTING else mouth.meet(skin, mesh)
 
 
-def _in_contact(points, mesh):
-  """Lids on the eyeballs, lips over the teeth."""
-  points = eyes.cover(points, mesh, eyes.centers())
-  return mouth.cover_teeth(points, mesh)
+def _closed(table):
+  """The table with one motion for inner lip landmarks that lie on each other.
 
-
-def spread(mesh, displacement) -> np.ndarray:
-  """Spreads landmark displacements [68, 3] over the skin, [n, 3].
-
-  A sum of Gaussians in the opened chart, fitted to the landmarks with a little
-  ridge regularisation.
+  It was written for lips 1 mm apart; these are closed.
   """
-  places = landmark_places.anatomical()
-
-  def weights(uv):
-    distance = np.linalg.norm(uv[:, None] - places[None], axis=-1)
-    return bump(distance, _SPREAD)
-
-  at_marks = weights(places)
-  system = at_marks.T @ at_marks + 2e-3 * np.eye(68)
-  amplitude = np.linalg.solve(system, at_marks.T @ displacement)
-  return weights(mesh.opened) @ amplitude
+  table = table.copy()
+  pairs = [61, 62, 63, 67, 66, 65]
+  table[pairs] = np.tile(0.5 * (table[pairs[:3]] + table[pairs[3:]]), (2, 1))
+  return table
 
 
-def _smooth_midline(skin, mesh):
-  """Removes what the fit leaves of asymmetry."""
-  return 0.5 * (skin + skin[mesh.mirror] * [-1, 1, 1])
+def gaze(sculpture, yaw: float, pitch: float) -> np.ndarray:
+  """[V, 3] eyeballs turned to the subject's left and up, lids following.
 
-
-def _unmarked(sculpture, unit):
-  """What moves between the landmarks (facs.md, section 3)."""
-  uv = chart.folded(sculpture.mesh.uv)
-  side = np.sign(sculpture.mesh.uv[:, 0])
-  one = np.ones(len(side))
-
-  def around(point, width):
-    place = chart.to_chart(np.array(point, float))
-    return bump(np.linalg.norm(uv - place, axis=1), width)[:, None]
-
-  forehead = chart.to_chart(np.array([0.0, 45.0, -4.0]))[1]
-  if unit == 6:
-    motion = np.column_stack([0.5 * side, 3.5 * one, 2.5 * one])
-    return around((36, -36, -9), 13) * motion
-  if unit == 12:
-    motion = np.column_stack([1.5 * side, 4.5 * one, 3.5 * one])
-    return around((36, -36, -9), 13) * motion
-  if unit == 17:
-    return around((0, -100, 2), 9) * np.array([0.0, 1.8, 1.2])
-  if unit in (1, 2):
-    across = bump(uv[:, 0] - (10 if unit == 1 else 38), 16)
-    rise = 4.0 * bump(uv[:, 1] - forehead, 11) * across
-    return np.column_stack([0 * rise, rise, 0 * rise])
-  return np.zeros((len(side), 3))
-
-
-def close_eyes(sculpture) -> np.ndarray:
-  """AU43: the upper lid slides over the eyeball and meets the lower one."""
-  mesh, head = sculpture.mesh, sculpture.head
-  left = mesh.lids
-  half = len(left) // 2
-  upper, lower = head[left[: half + 1]], head[np.append(left[half:], left[0])]
-  lower = lower[np.argsort(lower[:, 0])]
-  upper = upper[np.argsort(upper[:, 0])]
-  x = np.abs(head[:, 0])
-  upper_y = np.interp(x, upper[:, 0], upper[:, 1])
-  lower_y = np.interp(x, lower[:, 0], lower[:, 1])
-  gap = np.maximum(upper_y - lower_y, 0.0)
-  ends = smoothstep(upper[0, 0] - 4, upper[0, 0], x)
-  ends = ends * smoothstep(upper[-1, 0] + 4, upper[-1, 0], x)
-  distance = eyes.near_lids(mesh)
-  margin_v = 0.5 * (upper_y + lower_y)
-  above = head[:, 1] > margin_v
-  rise = np.minimum(0.9, 0.12 * gap)
-  # Lid skin unfolds up to the crease; the lower lid rises a little.
-  down = (gap - rise + 0.25 * (gap > 1)) * (1 - smoothstep(2.5, 13, distance))
-  up = rise * (1 - smoothstep(1, 8, distance))
-  shift = np.where(above, -down, up) * ends * (distance < 14)
-  moved = head + np.column_stack([0 * shift, shift, 0 * shift])
-  # Farther out than at rest: half-way, on the chord, the lid clears the eye.
-  closed = eyes.cover(moved, mesh, eyes.centers(), 2.2)
-  near = (1 - smoothstep(7, 14, distance)) * (np.abs(shift) > 0)
-  return (closed - head) * near[:, None]
+  Args:
+    sculpture: the neutral mean.
+    yaw: degrees.
+    pitch: degrees.
+  """
+  whole = sculpture.carry(lids.follow_gaze(sculpture, pitch), expression=True)
+  for part, place in zip(sculpture.parts, sculpture.part_slices, strict=True):
+    if part.name in eyes.NAMES:
+      center = eyes.centers()[eyes.NAMES.index(part.name)]
+      whole[place] = eyes.turn(part.points, center, yaw, pitch)
+  return whole

@@ -13,6 +13,7 @@ import numpy as np
 
 from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import identity_modes
+from facerec_jax.model_files.builtin import mouth
 
 NUM_SMOOTH = 40
 # Distance of a random person from the mean after rigid alignment, rms mm; ICT's
@@ -33,7 +34,8 @@ def basis(sculpture) -> tuple[np.ndarray, tuple[str, ...]]:
   """
   named = identity_modes.modes(sculpture)
   names = list(named)
-  fields = np.stack(list(named.values()), axis=-1)
+  # Nobody's lips are apart at rest: both edges of the seam move as one.
+  fields = mouth.meet(np.stack(list(named.values()), axis=-1), sculpture.mesh)
   face = face_region(sculpture.head)
   smooth = _smooth_modes(sculpture, fields, face)
   names += [f"smooth_{k:02d}" for k in range(smooth.shape[-1])]
@@ -118,6 +120,7 @@ def _smooth_modes(sculpture, named, face):
     ],
     axis=-1,
   )
+  raw = mouth.meet(raw, sculpture.mesh)
   rigid = _rigid_motions(points)
   raw = _remove(raw, np.concatenate([named, rigid], axis=-1), face)
   flat = raw[face].reshape(-1, raw.shape[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import parts
@@ -20,8 +21,10 @@ _RINGS = (
 _TEETH_COLUMNS = 29
 # The dental arch: half width, its angle, and how fast it recedes (mm).
 _ARCH_WIDTH, _ARCH_ANGLE, _ARCH_DEPTH = 24.0, 1.15, 26.0
-_FRONT = {"upper": 2.2, "lower": -0.2}
-_LIP_THICKNESS = 2.2
+_FRONT = {"upper": 1.2, "lower": -1.2}
+_ARCH_FOLLOWS = 9.0  # mm along the lips that a tooth looks at
+_LIP_THICKNESS = 2.0
+_MEETING_WIDTH = 3.0  # mm over which lips that meet share their difference
 
 
 def cover_teeth(points, mesh) -> np.ndarray:
@@ -37,6 +40,49 @@ def cover_teeth(points, mesh) -> np.ndarray:
   out = points.copy()
   out[:, 2] += near * np.where(lack > -3.0, push, 0.0)
   return out
+
+
+def meet(displacement, mesh) -> np.ndarray:
+  """Makes closed lips stay closed: both edges of the seam move as one.
+
+  What the upper edge moves more than the lower one is shared between them and
+  fades over the lips.
+
+  Args:
+    displacement: [n, 3, ...] of the head.
+    mesh: the head's mesh.
+
+  Returns:
+    [n, 3, ...].
+  """
+  flat = displacement.reshape(len(displacement), -1)
+  u = mesh.opened[:, 0]
+  upper, lower = seam_edges(mesh)
+  stations = np.unique(np.round(u[mesh.seam], 6))
+  apart = np.column_stack(
+    [
+      np.interp(stations, u[upper], column[upper])
+      - np.interp(stations, u[lower], column[lower])
+      for column in flat.T
+    ]
+  )
+  near = np.flatnonzero(np.abs(u) < chart.MOUTH_CORNER[0])
+  at = np.column_stack([np.interp(u[near], stations, a) for a in apart.T])
+  fade = chart.bump(chart.lip_distance(mesh.opened[near]), _MEETING_WIDTH)
+  side = np.where(chart.is_upper(mesh.opened[near]), -0.5, 0.5)
+  out = flat.copy()
+  out[near] += (side * fade)[:, None] * at
+  return out.reshape(displacement.shape)
+
+
+def seam_edges(mesh) -> tuple[np.ndarray, np.ndarray]:
+  """Vertices of the (upper, lower) edge of the seam, each by u, corners too."""
+  place = mesh.opened[mesh.seam]
+  corners = np.abs(place[:, 0]) > np.abs(place[:, 0]).max() - 1e-6
+  upper = chart.is_upper(place)
+  by_u = mesh.seam[np.argsort(place[:, 0], kind="stable")]
+  edges = (mesh.seam[upper | corners], mesh.seam[~upper | corners])
+  return tuple(by_u[np.isin(by_u, edge)] for edge in edges)
 
 
 def pocket_part(mesh, points) -> parts.Part:
@@ -77,6 +123,16 @@ def pocket_part(mesh, points) -> parts.Part:
   )
 
 
+def _follow_seam(mesh, points):
+  """Teeth follow the lips before them: broad mouths have broad arches."""
+  across = chart.to_chart(points)[:, :1] - mesh.opened[mesh.seam, 0]
+  weights = chart.bump(across, _ARCH_FOLLOWS)
+  weights /= weights.sum(axis=1, keepdims=True)
+  follow = sparse.lil_matrix((len(points), len(mesh.opened)))
+  follow[:, mesh.seam] = weights
+  return follow.tocsr()
+
+
 def teeth_part(mesh, *, upper: bool) -> parts.Part:
   """One row of teeth along the dental arch, with a biting edge.
 
@@ -109,7 +165,7 @@ def teeth_part(mesh, *, upper: bool) -> parts.Part:
     name="teeth",
     points=points,
     triangles=triangles[:, ::-1] if upper else triangles,
-    follow=parts.follow_mean(mesh.seam, count, head_size),
+    follow=_follow_seam(mesh, points),
     follow_expression=parts.follow_nothing(count, head_size),
     jaw=np.full(count, 0.0 if upper else 1.0),
     chart=chart.to_chart(points),

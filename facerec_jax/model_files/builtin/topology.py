@@ -58,6 +58,10 @@ class HeadMesh:
     left = np.arange(middle, middle + side)
     return np.concatenate([np.arange(middle), left + side, left])
 
+  def symmetric(self, field) -> np.ndarray:
+    """The mirror-symmetric part of a displacement field [n, 3]."""
+    return 0.5 * (field + field[self.mirror] * [-1, 1, 1])
+
 
 def _size(uv):
   """Wanted edge length at folded chart points, relative."""
