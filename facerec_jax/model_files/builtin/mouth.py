@@ -21,7 +21,7 @@ _RINGS = (
 _TEETH_COLUMNS = 29
 # The dental arch: half width, its angle, and how fast it recedes (mm).
 _ARCH_WIDTH, _ARCH_ANGLE, _ARCH_DEPTH = 24.0, 1.15, 26.0
-_FRONT = {"upper": 1.2, "lower": -1.2}
+_FRONT = {"upper": -0.3, "lower": -2.7}
 _ARCH_FOLLOWS = 9.0  # mm along the lips that a tooth looks at
 _LIP_THICKNESS = 2.0
 _MEETING_WIDTH = 3.0  # mm over which lips that meet share their difference
@@ -139,9 +139,9 @@ def teeth_part(mesh, *, upper: bool) -> parts.Part:
   The upper incisors end 2.5 mm below the lips' meeting line (facts: 2-4 mm).
   """
   if upper:
-    gum, edge, front = -62.5, -73.0, _FRONT["upper"]
+    gum, edge, front = -63.7, -74.2, _FRONT["upper"]
   else:
-    gum, edge, front = -81.5, -72.8, _FRONT["lower"]
+    gum, edge, front = -82.7, -74.0, _FRONT["lower"]
   turn = np.linspace(-1, 1, _TEETH_COLUMNS) * _ARCH_ANGLE
   x = _ARCH_WIDTH * np.sin(turn) / np.sin(_ARCH_ANGLE)
   arch = front - _ARCH_DEPTH * (1 - np.cos(turn))
