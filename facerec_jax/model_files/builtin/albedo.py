@@ -15,7 +15,7 @@ from facerec_jax.model_files.builtin import people
 
 NUM_RESIDUAL = 12
 NUM_MODES = len(people.FACTORS) + NUM_RESIDUAL
-_PEOPLE = 700
+_PEOPLE = 450
 # Small parts that matter: their vertices weigh more in the components.
 _EYE_WEIGHT = 2.5
 

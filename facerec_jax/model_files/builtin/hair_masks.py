@@ -37,7 +37,7 @@ _HAIR_LINE = np.array(
   ],
   float,
 )
-_EDGE = 9.0  # mm over which hair thins out
+_EDGE = 10.0  # mm over which hair thins out
 
 
 class Brow:
@@ -118,16 +118,16 @@ def line_shifts(at: color_masks.Places) -> dict[str, np.ndarray]:
   across, random = np.abs(u), np.random.default_rng(17)
   front = smoothstep(20, 50, v)
   shifts = {
-    "hair_line": 6.0 * bump(u, 62) * front,
-    "temples": 8.0 * bump(across - 44, 15) * front,
-    "hair_peak": -6.0 * bump(u, 11) * front,
-    "sideburns": -7.0 * smoothstep(20, -10, v) * bump(across - 104, 16),
-    "hair_line_asymmetry": 4.0 * np.tanh(u / 25) * bump(u, 60) * front,
+    "hair_line": 4.0 * bump(u, 62) * front,
+    "temples": 4.5 * bump(across - 44, 15) * front,
+    "hair_peak": -3.5 * bump(u, 12) * front,
+    "sideburns": -5.0 * smoothstep(20, -10, v) * bump(across - 104, 16),
+    "hair_line_asymmetry": 2.5 * np.tanh(u / 25) * bump(u, 60) * front,
   }
   for k in range(2):
     waves = random.uniform(0.06, 0.16, 4), random.uniform(0, 2 * np.pi, 4)
     wave = np.cos(u[:, None] * waves[0] + waves[1]).sum(axis=1)
-    shifts[f"hair_line_wave_{k}"] = 2.2 * wave * bump(u, 95)
+    shifts[f"hair_line_wave_{k}"] = 1.0 * wave * bump(u, 95)
   return shifts
 
 
@@ -139,7 +139,7 @@ class Scalp:
     distance, _ = chart.distance_to_curve(at.folded, line)
     u, v = at.folded.T
     behind = v > np.interp(u, *_HAIR_LINE.T)
-    ragged = np.random.default_rng(3).normal(0, 2.5, len(u))
+    ragged = np.random.default_rng(3).normal(0, 2.0, len(u))
     self._signed = np.where(behind, distance, -distance) + ragged
     self._here = at.skin * (1 - at.ears) * smoothstep(-58, -42, v)
     self._crown = smoothstep(70, 105, v) * bump(u, 75)
@@ -155,7 +155,7 @@ class Scalp:
       [V] in 0..1.
     """
     inside = smoothstep(-_EDGE, _EDGE, self._signed - retreat)
-    full = 0.94 * (1 - np.clip(baldness, 0, 1) * self._crown)
+    full = 0.97 * (1 - np.clip(baldness, 0, 1) * self._crown)
     return self._here * inside * full
 
 
@@ -164,7 +164,7 @@ def strands(at: color_masks.Places, seed: int) -> np.ndarray:
   random = np.random.default_rng(seed)
   offset = at.uv - [0.0, 25.0]
   turn = np.arctan2(offset[:, 0], offset[:, 1])
-  waves = random.uniform(8, 32, 12)
+  waves = random.uniform(4, 18, 12)
   phase = random.uniform(0, 2 * np.pi, 12)
   bend = 0.25 * np.sin(np.hypot(*offset.T) / 22 + phase[0])
   field = np.cos((turn + 0.3 * bend)[:, None] * waves + phase).sum(axis=1)

@@ -13,8 +13,9 @@ from facerec_jax.model_files.builtin import skin_color as skin_color_lib
 from facerec_jax.model_files.builtin import skin_marks
 
 smoothstep = chart.smoothstep
-skin_color = skin_color_lib.skin_color
 
+# Volume fractions in the mid cheek of medium skin.
+_MELANIN, _BLOOD = 0.03, 0.02
 # Factors of (melanin, blood) by region, on the mid cheek's.
 PIGMENT_FACTORS = {
   "forehead": (1.15, 1.0),
@@ -31,26 +32,28 @@ PIGMENT_FACTORS = {
   "alar": (1.2, 1.8),
   "ears": (0.95, 1.9),
 }
-# Which person's factor changes (melanin, blood) of which region: logarithm per
-# factor.
+# Which factor darkens which region, in steps of the tone, and reddens it, in
+# steps of blood. Along the line of tones, lest dark skin turn green.
 _PIGMENT_STEPS = {
-  "flush": {"cheek": (0.0, 0.28), "nose": (0.0, 0.2), "ears": (0.0, 0.2)},
-  "under_eye": {"under_eye": (0.3, 0.2)},
-  "socket": {"socket": (0.2, 0.12), "upper_lid": (0.1, 0.1)},
-  "upper_lid": {"upper_lid": (0.3, 0.15)},
-  "sun": {"forehead": (0.12, 0.05), "bridge": (0.1, 0.1), "jaw": (-0.06, 0.0)},
-  "nose_pigment": {"nose": (0.12, 0.15), "alar": (0.15, 0.2)},
-  "chin_pigment": {"chin": (0.18, 0.08), "upper_lip_skin": (0.2, 0.0)},
+  "flush": {"cheek": (0.02, 1.3), "nose": (0.02, 0.9), "ears": (0.0, 0.9)},
+  "under_eye": {"under_eye": (0.15, 0.5)},
+  "socket": {"socket": (0.12, 0.3)},
+  "upper_lid": {"upper_lid": (0.15, 0.3)},
+  "sun": {"forehead": (0.08, 0.1), "bridge": (0.05, 0.2), "jaw": (-0.04, 0.0)},
+  "nose_pigment": {"nose": (0.07, 0.5), "alar": (0.08, 0.5)},
+  "chin_pigment": {"chin": (0.09, 0.2), "upper_lip_skin": (0.1, 0.0)},
 }
-_MOTTLING = np.array([0.045, 0.09])  # logarithm of (melanin, blood)
-_CREASE = np.array([0.30, 0.36, 0.38])  # share of light that a crease takes
-_FRECKLE = np.array([0.12, 0.19, 0.24])
-_MOLE = np.array([0.35, 0.45, 0.5])
+_MOTTLING = (0.04, 0.35)  # steps of (tone, blood)
+_CREASE = np.array([0.26, 0.31, 0.33])  # share of light that a crease takes
+_FRECKLE = np.array([0.10, 0.15, 0.18])
+_MOLE = np.array([0.5, 0.65, 0.7])
 # Cover of the beard: mean and step of the whole, steps of its parts.
-_BEARD, _BEARD_STEP = 0.20, 0.14
-_BEARD_PARTS = {"moustache": 0.14, "chin_beard": 0.14, "jaw_beard": 0.09}
+_BEARD, _BEARD_STEP = 0.20, 0.11
+_BEARD_PARTS = {"moustache": 0.10, "chin_beard": 0.10, "jaw_beard": 0.07}
 # A shaven beard shimmers through the skin, grey-blue.
 _STUBBLE = np.array([0.42, 0.46, 0.52])
+_LIP_BLOOD = 3.9
+_LIP_STEP = np.array([0.012, -0.007, -0.003])
 _LASH = np.array([0.020, 0.016, 0.014])
 _TEETH = np.array([0.60, 0.54, 0.42])
 _GUM = np.array([0.30, 0.10, 0.09])
@@ -68,6 +71,9 @@ class Painter:
     pigments = color_masks.pigment_masks(at)
     self._regions = list(pigments)
     self._pigments = np.stack(list(pigments.values()), axis=1)
+    factors = np.log([PIGMENT_FACTORS[name] for name in self._regions])
+    melanin, blood = np.exp(self._pigments @ factors).T
+    self._regional = _relative_color(melanin, blood)
     self._mottling = skin_marks.mottling(
       sculpture.points, people.MOTTLING_FACTORS
     )
@@ -104,53 +110,49 @@ class Painter:
     return self._paint_parts(color, person)
 
   def _skin(self, person):
-    factors = {name: np.log(PIGMENT_FACTORS[name]) for name in self._regions}
-    for step, regions in _PIGMENT_STEPS.items():
-      for region, change in regions.items():
-        factors[region] = factors[region] + person[step] * np.array(change)
-    melanin, blood = (
-      self._pigments @ np.stack([factors[name] for name in self._regions])
-    ).T
-    weights = np.array(
-      [person[f"mottling_{k}"] for k in range(people.MOTTLING_FACTORS)]
-    )
-    mottling = self._mottling @ weights / np.sqrt(len(weights))
-    base_melanin, base_blood, addition = person.skin()
-    color = skin_color(
-      base_melanin * np.exp(melanin + _MOTTLING[0] * mottling),
-      base_blood * np.exp(blood + _MOTTLING[1] * mottling),
-    )
-    return np.maximum(color + addition, 0.004)
+    shade, blood = (self._pigments @ self._region_steps(person)).T
+    weights = [person[f"mottling_{k}"] for k in range(people.MOTTLING_FACTORS)]
+    mottling = self._mottling @ np.array(weights) / np.sqrt(len(weights))
+    shade = shade + _MOTTLING[0] * mottling
+    blood = blood + _MOTTLING[1] * mottling
+    steps = blood[:, None] * people.BLOOD_STEP
+    steps = steps - shade[:, None] * people.TONE_STEP
+    return person.skin() * self._regional + steps
+
+  def _region_steps(self, person):
+    total = {name: np.zeros(2) for name in self._regions}
+    for factor, regions in _PIGMENT_STEPS.items():
+      for region, step in regions.items():
+        total[region] += person[factor] * np.array(step)
+    return np.stack([total[name] for name in self._regions])
 
   def _marks(self, color, person):
-    depth = np.clip(0.45 + 0.4 * person["creases"], -0.1, 1.5) * self._creases
+    depth = (0.42 + 0.22 * person["creases"]) * self._creases
     color = color * (1 - depth[:, None] * _CREASE)
     for k, field in enumerate(self._freckles):
-      amount = (0.3 + 0.4 * person[f"freckles_{k}"]) * field
+      amount = (0.25 + 0.25 * person[f"freckles_{k}"]) * field
       color = color * np.exp(-amount[:, None] * _FRECKLE)
     for k, field in enumerate(self._moles):
-      amount = np.clip(0.5 + 0.5 * person[f"moles_{k}"], 0, 2) * field
-      color = color * np.exp(-amount[:, None] * _MOLE * 2)
+      amount = (0.12 + 0.16 * person[f"moles_{k}"]) * field
+      color = color * np.exp(-amount[:, None] * _MOLE)
     return color
 
   def _paint_lips(self, color, person):
-    melanin, blood, addition = person.skin()
-    pigment = 0.9 if melanin < 0.06 else 1.1
-    lip = skin_color(np.array(melanin * pigment), np.array(blood * 3.9))
-    lip = lip + 0.7 * addition
-    lip = lip * (1 + 0.16 * person["lip_shade"])
-    lip = lip * (1 + person["lip_redness"] * np.array([0.07, -0.07, -0.04]))
+    lip = person.skin() * _relative_color(1.0, _LIP_BLOOD)
+    lip = lip + 0.28 * person["lip_shade"] * people.TONE_STEP
+    lip = lip + person["lip_redness"] * _LIP_STEP
     # The upper lip is darker than the lower, and redder than the model says.
     tone = (1.02 - 0.16 * self._upper_lip)[:, None] * [1.06, 0.9, 0.95]
     cover = (0.88 * self._lips)[:, None]
-    color = color * (1 - cover) + np.maximum(lip, 0.004) * tone * cover
+    color = color * (1 - cover) + lip * tone * cover
     return color * (1 - 0.6 * self._lip_line)[:, None]
 
   def _paint_beard(self, color, person):
-    cover = (_BEARD + _BEARD_STEP * person["beard"]) * self._beard["beard"]
+    whole = _BEARD + _BEARD_STEP * person["beard"] - 0.04 * person["tone"]
+    cover = whole * self._beard["beard"]
     for name, step in _BEARD_PARTS.items():
       cover = cover + step * person[name] * self._beard[name]
-    cover = np.clip(cover * (1 + 0.12 * self._grain[0]), 0, 0.95)[:, None]
+    cover = np.clip(cover * (1 + 0.08 * self._grain[0]), 0, 0.95)[:, None]
     hair = 0.5 * color * _STUBBLE + 0.5 * person.brow_hair()
     return color * (1 - cover) + hair * cover
 
@@ -159,16 +161,16 @@ class Painter:
     for k in range(2):
       grain = grain + 0.12 * person[f"brow_grain_{k}"] * self._grain[k + 1]
     cover = self._brow.cover(
-      height=1.1 * person["brow_height"],
-      tilt=0.9 * person["brow_tilt"],
-      arch=1.0 * person["brow_arch"],
+      height=0.9 * person["brow_height"],
+      tilt=0.8 * person["brow_tilt"],
+      arch=0.8 * person["brow_arch"],
       length=2.5 * person["brow_length"],
       gap=1.8 * person["brow_gap"],
       asymmetry=1.0 * person["brow_asymmetry"],
-      thickness=1.0 + 0.22 * person["brow_thickness"],
+      thickness=1.0 + 0.2 * person["brow_thickness"] - 0.1 * person["tone"],
       grain=grain,
     )
-    most = 0.66 + 0.14 * person["brow_cover"]
+    most = 0.74 + 0.13 * person["brow_cover"] - 0.08 * person["tone"]
     cover = np.clip(most * cover, 0, 0.97)[:, None]
     return color * (1 - cover) + person.brow_hair() * cover
 
@@ -176,12 +178,13 @@ class Painter:
     retreat = sum(
       person[name] * field for name, field in self._line_shifts.items()
     )
-    baldness = 0.14 + 0.16 * person["baldness"]
+    retreat = retreat + 1.5 * person["tone"]
+    baldness = 0.05 + 0.09 * person["baldness"]
     cover = self._scalp.cover(retreat, baldness)[:, None]
     streak = self._strands[0]
     for k in range(2):
       streak = streak + person[f"strands_{k}"] * self._strands[k + 1]
-    hair = person.hair() * np.exp(0.16 * streak)[:, None]
+    hair = person.hair() * np.exp(0.11 * streak)[:, None]
     return color * (1 - cover) + hair * cover
 
   def _paint_parts(self, color, person):
@@ -202,6 +205,19 @@ class Painter:
       elif part.name == "teeth":
         color[where] = _teeth(part.points)
     return color
+
+
+def _relative_color(melanin, blood):
+  """Colour of skin with these factors of pigments, relative to the cheek's.
+
+  Taken at medium skin for all: in a linear model shares of the tone scale with
+  it, differences would not.
+  """
+  base = skin_color_lib.skin_color(np.array(_MELANIN), np.array(_BLOOD))
+  return (
+    skin_color_lib.skin_color(_MELANIN * melanin, _BLOOD * np.array(blood))
+    / base
+  )
 
 
 def _teeth(points):

@@ -12,8 +12,6 @@ import dataclasses
 
 import numpy as np
 
-from facerec_jax.model_files.builtin import skin_color as skin_color_lib
-
 MOTTLING_FACTORS = 8
 # In the order of the model's modes.
 FACTORS = (
@@ -71,17 +69,16 @@ _LIMIT = 2.7  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.338, 0.197, 0.147])
-_TONE_STEP = np.array([0.128, 0.0805, 0.0665])
-_WARMTH_STEP = np.array([0.003, 0.0, -0.008])
-_MELANINS = np.geomspace(*skin_color_lib.MELANIN_RANGE, 200)
-_RED_OF_MELANIN = skin_color_lib.skin_color(_MELANINS, 0.02)[:, 0]
-_BLOOD, _BLOOD_SPREAD = 0.02, 0.13
+_TONE = np.array([0.372, 0.214, 0.161])
+TONE_STEP = np.array([0.132, 0.0800, 0.0655])
+_WARMTH_STEP = np.array([0.003, 0.0, -0.007])
+# More blood, by about a seventh.
+BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
 # Hair and irises lie near straight lines that end in black, because channels
 # that vanish one after the other would be red or teal.
-_HAIR = np.array([0.095, 0.061, 0.038])
-_BLACK = 0.09  # of _HAIR: the darkest hair
-_GRAY_STEP = np.array([0.010, 0.013, 0.016])
+_HAIR = np.array([0.058, 0.038, 0.025])
+_BLACK = 0.12  # of _HAIR: the darkest hair
+_GRAY_STEP = np.array([0.008, 0.009, 0.010])
 _IRIS = np.array([0.090, 0.068, 0.047])
 _IRIS_STEP = np.array([0.036, 0.027, 0.019])
 _BLUE_STEP = np.array([0.014, 0.026, 0.038])
@@ -96,33 +93,28 @@ class Person:
   def __getitem__(self, name: str) -> float:
     return self.factors[name]
 
-  def skin(self) -> tuple[float, float, np.ndarray]:
-    """(melanin, blood, [3] linear RGB added) of the mid cheek.
-
-    The addition moves the pigments' colour onto the line of tones.
-    """
-    wanted = _TONE + self["tone"] * _TONE_STEP
-    melanin = float(np.interp(-wanted[0], -_RED_OF_MELANIN, _MELANINS))
-    blood = _BLOOD * np.exp(_BLOOD_SPREAD * self["redness"])
-    pigment = skin_color_lib.skin_color(melanin, _BLOOD)
-    return melanin, blood, wanted - pigment + self["warmth"] * _WARMTH_STEP
+  def skin(self) -> np.ndarray:
+    """[3] linear RGB of the mid cheek."""
+    color = _TONE + self["tone"] * TONE_STEP
+    color = color + self["redness"] * BLOOD_STEP
+    return color + self["warmth"] * _WARMTH_STEP
 
   def hair(self) -> np.ndarray:
     """[3] linear RGB; dark skin mostly goes with dark hair."""
-    level = 1.0 + 0.62 * self["hair_shade"] + 0.42 * self["tone"]
+    level = 1.0 + 0.75 * self["hair_shade"] + 0.45 * self["tone"]
     color = max(level, _BLACK) * _HAIR + self["hair_gray"] * _GRAY_STEP
     return np.maximum(color, _BLACK * _HAIR)
 
   def brow_hair(self) -> np.ndarray:
     """[3] linear RGB; darker than fair hair."""
     level = 0.5 + 0.25 * (self["hair_shade"] + self["brow_shade"])
-    level = level + 0.2 * self["tone"]
+    level = level + 0.3 * self["tone"]
     return max(level, _BLACK) * _HAIR
 
   def iris(self) -> np.ndarray:
     """[3] linear RGB; dark skin mostly goes with dark eyes."""
-    light = self["iris_lightness"] + 0.5 * self["tone"]
-    blue = self["iris_blue"] + 0.5 * self["tone"]
+    light = self["iris_lightness"] + 0.7 * self["tone"]
+    blue = self["iris_blue"] + 0.7 * self["tone"]
     color = _IRIS + light * _IRIS_STEP + blue * _BLUE_STEP
     return np.maximum(color, [0.02, 0.009, 0.005])
 
