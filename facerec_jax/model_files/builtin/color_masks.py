@@ -101,7 +101,7 @@ def lashes(at: Places) -> tuple[np.ndarray, np.ndarray]:
     - 0.3
   )
   return (
-    bump(upper, 0.8)
+    bump(upper, 1.0)
     * above
     * smoothstep(0.02, 0.3, place)
     * (0.6 + 0.5 * place),

@@ -94,7 +94,7 @@ def _one_brow(folded, marks, thickness, grain):
   head = smoothstep(line[0, 0] - 3.0, line[0, 0] + 7.0, u)
   tail = smoothstep(line[-1, 0] + 2.0, line[-1, 0] - 5.0, u)
   edge = smoothstep(1.5, 0.35, distance / half - grain)
-  return (0.3 + 0.7 * head) * smoothstep(0, 0.2, head) * tail * edge
+  return (0.4 + 0.6 * head) * smoothstep(0, 0.2, head) * tail * edge
 
 
 def beard_zones(at: color_masks.Places) -> dict[str, np.ndarray]:
@@ -139,7 +139,7 @@ class Scalp:
     distance, _ = chart.distance_to_curve(at.folded, line)
     u, v = at.folded.T
     behind = v > np.interp(u, *_HAIR_LINE.T)
-    ragged = np.random.default_rng(3).normal(0, 2.0, len(u))
+    ragged = np.random.default_rng(3).normal(0, 1.2, len(u))
     self._signed = np.where(behind, distance, -distance) + ragged
     self._here = at.skin * (1 - at.ears) * smoothstep(-58, -42, v)
     self._crown = smoothstep(70, 105, v) * bump(u, 75)

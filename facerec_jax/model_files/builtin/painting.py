@@ -27,7 +27,7 @@ PIGMENT_FACTORS = {
   "jaw": (0.88, 0.8),
   "upper_lid": (1.2, 1.3),
   "socket": (1.2, 1.15),
-  "under_eye": (1.35, 1.3),
+  "under_eye": (1.18, 1.2),
   "nasolabial": (1.0, 1.2),
   "alar": (1.2, 1.8),
   "ears": (0.95, 1.9),
@@ -104,7 +104,7 @@ class Painter:
     color = self._paint_brows(color, person)
     color = self._paint_scalp(color, person)
     upper, lower = self._lash
-    strength = 0.85 + 0.22 * person["lashes"]
+    strength = 1.0 + 0.2 * person["lashes"]
     lash = np.clip(strength * (1.1 * upper + 0.4 * lower), 0, 0.92)[:, None]
     color = color * (1 - lash) + _LASH * lash
     return self._paint_parts(color, person)
@@ -170,7 +170,7 @@ class Painter:
       thickness=1.0 + 0.2 * person["brow_thickness"] - 0.1 * person["tone"],
       grain=grain,
     )
-    most = 0.74 + 0.13 * person["brow_cover"] - 0.08 * person["tone"]
+    most = 0.84 + 0.13 * person["brow_cover"] - 0.08 * person["tone"]
     cover = np.clip(most * cover, 0, 0.97)[:, None]
     return color * (1 - cover) + person.brow_hair() * cover
 

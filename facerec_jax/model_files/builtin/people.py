@@ -69,9 +69,9 @@ _LIMIT = 2.7  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.372, 0.214, 0.161])
-TONE_STEP = np.array([0.132, 0.0800, 0.0655])
-_WARMTH_STEP = np.array([0.003, 0.0, -0.007])
+_TONE = np.array([0.362, 0.203, 0.164])
+TONE_STEP = np.array([0.1345, 0.0785, 0.0745])
+_WARMTH_STEP = np.array([0.003, 0.0, -0.009])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
 # Hair and irises lie near straight lines that end in black, because channels
@@ -107,7 +107,7 @@ class Person:
 
   def brow_hair(self) -> np.ndarray:
     """[3] linear RGB; darker than fair hair."""
-    level = 0.5 + 0.25 * (self["hair_shade"] + self["brow_shade"])
+    level = 0.42 + 0.22 * (self["hair_shade"] + self["brow_shade"])
     level = level + 0.3 * self["tone"]
     return max(level, _BLACK) * _HAIR
 
