@@ -16,6 +16,7 @@ _BROW_HALVES = (2.4, 3.9, 4.1, 3.4, 2.2, 1.0)
 # How the five brow landmarks move, inner end first, per mm.
 _BROW_TILT = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 _BROW_ARCH = np.array([-0.6, 0.0, 0.7, 0.9, -0.7])
+_BROW_FADE = 1.2  # mm
 _BROW_REACH = 14.0  # mm around the mean line where brows may be
 # The hair line's left half in the folded chart, from the middle: recess of the
 # temple, its point, the sideburn's front.
@@ -93,7 +94,9 @@ def _one_brow(folded, marks, thickness, grain):
   u = folded[:, 0]
   head = smoothstep(line[0, 0] - 3.0, line[0, 0] + 7.0, u)
   tail = smoothstep(line[-1, 0] + 2.0, line[-1, 0] - 5.0, u)
-  edge = smoothstep(1.5, 0.35, distance / half - grain)
+  # Thins out exponentially: whatever moves or narrows a brow then takes a
+  # share of what is there, and a linear model's brows get no pale rim.
+  edge = 1 / (1 + np.exp((distance - half * (0.9 + grain)) / _BROW_FADE))
   return (0.4 + 0.6 * head) * smoothstep(0, 0.2, head) * tail * edge
 
 

@@ -18,6 +18,7 @@ _SHOULDER_HEIGHT, _SHOULDER_CENTER = -200.0, -105.0
 _SHOULDER_RADII = (190.0, 125.0)
 # Light finds its way to eyes and teeth by other paths than the sky's.
 _LEAST_LIGHT = {"left_eye": 0.5, "right_eye": 0.5, "teeth": 0.45}
+_LEAST_ON_SKIN = 0.35
 # The upper lid and its lashes shade the eye: mm over the eye's centre.
 _LID_SHADE, _SHADED_EYE = 0.72, (1.0, 6.0)
 
@@ -35,6 +36,10 @@ def of_sculpture(sculpture) -> np.ndarray:
       seen[where] *= 1 - (1 - _LID_SHADE) * shade
     if part.name == "mouth_interior":
       seen[where] = np.interp(part.points[:, 2], [-30, 8], [0.15, 0.5])
+  # Lips part a little and glow: no seam is black.
+  seen[: len(sculpture.head)] = np.maximum(
+    seen[: len(sculpture.head)], _LEAST_ON_SKIN
+  )
   return np.clip(seen, 0.1, 1.0)
 
 

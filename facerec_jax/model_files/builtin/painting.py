@@ -127,7 +127,7 @@ class Painter:
     return np.stack([total[name] for name in self._regions])
 
   def _marks(self, color, person):
-    depth = (0.42 + 0.22 * person["creases"]) * self._creases
+    depth = (0.45 + 0.26 * person["creases"]) * self._creases
     color = color * (1 - depth[:, None] * _CREASE)
     for k, field in enumerate(self._freckles):
       amount = (0.25 + 0.25 * person[f"freckles_{k}"]) * field
@@ -139,7 +139,7 @@ class Painter:
 
   def _paint_lips(self, color, person):
     lip = person.skin() * _relative_color(1.0, _LIP_BLOOD)
-    lip = lip + 0.28 * person["lip_shade"] * people.TONE_STEP
+    lip = lip + 0.32 * person["lip_shade"] * people.TONE_STEP
     lip = lip + person["lip_redness"] * _LIP_STEP
     # The upper lip is darker than the lower, and redder than the model says.
     tone = (1.02 - 0.16 * self._upper_lip)[:, None] * [1.06, 0.9, 0.95]
@@ -161,16 +161,16 @@ class Painter:
     for k in range(2):
       grain = grain + 0.12 * person[f"brow_grain_{k}"] * self._grain[k + 1]
     cover = self._brow.cover(
-      height=0.9 * person["brow_height"],
-      tilt=0.8 * person["brow_tilt"],
-      arch=0.8 * person["brow_arch"],
+      height=0.75 * person["brow_height"],
+      tilt=0.7 * person["brow_tilt"],
+      arch=0.7 * person["brow_arch"],
       length=2.5 * person["brow_length"],
-      gap=1.8 * person["brow_gap"],
+      gap=2.2 * person["brow_gap"],
       asymmetry=1.0 * person["brow_asymmetry"],
-      thickness=1.0 + 0.2 * person["brow_thickness"] - 0.1 * person["tone"],
+      thickness=1.0 + 0.18 * person["brow_thickness"] - 0.1 * person["tone"],
       grain=grain,
     )
-    most = 0.84 + 0.13 * person["brow_cover"] - 0.08 * person["tone"]
+    most = 0.9 + 0.13 * person["brow_cover"] - 0.08 * person["tone"]
     cover = np.clip(most * cover, 0, 0.97)[:, None]
     return color * (1 - cover) + person.brow_hair() * cover
 

@@ -69,19 +69,19 @@ _LIMIT = 2.7  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.362, 0.203, 0.164])
-TONE_STEP = np.array([0.1345, 0.0785, 0.0745])
-_WARMTH_STEP = np.array([0.003, 0.0, -0.009])
+_TONE = np.array([0.362, 0.205, 0.162])
+TONE_STEP = np.array([0.1345, 0.0790, 0.0725])
+_WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
 # Hair and irises lie near straight lines that end in black, because channels
 # that vanish one after the other would be red or teal.
-_HAIR = np.array([0.058, 0.038, 0.025])
+_HAIR = np.array([0.058, 0.035, 0.025])
 _BLACK = 0.12  # of _HAIR: the darkest hair
 _GRAY_STEP = np.array([0.008, 0.009, 0.010])
 _IRIS = np.array([0.090, 0.068, 0.047])
-_IRIS_STEP = np.array([0.036, 0.027, 0.019])
-_BLUE_STEP = np.array([0.014, 0.026, 0.038])
+_IRIS_STEP = np.array([0.040, 0.030, 0.021])
+_BLUE_STEP = np.array([0.017, 0.031, 0.045])
 
 
 @dataclasses.dataclass(frozen=True)
