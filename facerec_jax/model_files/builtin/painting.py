@@ -43,7 +43,7 @@ _PIGMENT_STEPS = {
   "nose_pigment": {"nose": (0.07, 0.5), "alar": (0.08, 0.5)},
   "chin_pigment": {"chin": (0.09, 0.2), "upper_lip_skin": (0.1, 0.0)},
 }
-_MOTTLING = (0.04, 0.35)  # steps of (tone, blood)
+_MOTTLING = (0.034, 0.35)  # steps of (tone, blood)
 _CREASE = np.array([0.26, 0.31, 0.33])  # share of light that a crease takes
 _FRECKLE = np.array([0.10, 0.15, 0.18])
 _MOLE = np.array([0.5, 0.65, 0.7])
@@ -130,7 +130,7 @@ class Painter:
     depth = (0.45 + 0.26 * person["creases"]) * self._creases
     color = color * (1 - depth[:, None] * _CREASE)
     for k, field in enumerate(self._freckles):
-      amount = (0.25 + 0.25 * person[f"freckles_{k}"]) * field
+      amount = (0.22 + 0.2 * person[f"freckles_{k}"]) * field
       color = color * np.exp(-amount[:, None] * _FRECKLE)
     for k, field in enumerate(self._moles):
       amount = (0.12 + 0.16 * person[f"moles_{k}"]) * field

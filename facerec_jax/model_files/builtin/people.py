@@ -69,8 +69,8 @@ _LIMIT = 2.7  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.362, 0.205, 0.162])
-TONE_STEP = np.array([0.1345, 0.0790, 0.0725])
+_TONE = np.array([0.382, 0.2135, 0.175])
+TONE_STEP = np.array([0.1400, 0.0790, 0.0707])
 _WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
