@@ -19,7 +19,7 @@ _MELANIN, _BLOOD = 0.03, 0.02
 # Factors of (melanin, blood) by region, on the mid cheek's.
 PIGMENT_FACTORS = {
   "forehead": (1.15, 1.0),
-  "cheek": (0.95, 1.4),
+  "cheek": (0.95, 1.3),
   "nose": (1.1, 1.6),
   "bridge": (1.1, 1.1),
   "chin": (1.05, 1.3),
@@ -30,7 +30,7 @@ PIGMENT_FACTORS = {
   "under_eye": (1.18, 1.2),
   "nasolabial": (1.0, 1.2),
   "alar": (1.2, 1.8),
-  "ears": (0.95, 1.9),
+  "ears": (0.95, 1.5),
 }
 # Which factor darkens which region, in steps of the tone, and reddens it, in
 # steps of blood. Along the line of tones, lest dark skin turn green.
@@ -96,7 +96,7 @@ class Painter:
     self._eye_places = color_masks.eye_places(sculpture)
 
   def paint(self, person: people.Person) -> np.ndarray:
-    """[V, 3] linear RGB."""
+    """[V, 3] linear RGB; just below 0 in the darkest places of dark people."""
     color = self._marks(self._skin(person), person)
     color = self._paint_lips(color, person)
     color = color * (1 - 0.93 * self._nostrils)[:, None]

@@ -69,8 +69,8 @@ _LIMIT = 2.7  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.382, 0.2135, 0.175])
-TONE_STEP = np.array([0.1400, 0.0790, 0.0707])
+_TONE = np.array([0.384, 0.2145, 0.1750])
+TONE_STEP = np.array([0.1385, 0.0805, 0.0715])
 _WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
@@ -81,7 +81,7 @@ _BLACK = 0.12  # of _HAIR: the darkest hair
 _GRAY_STEP = np.array([0.008, 0.009, 0.010])
 _IRIS = np.array([0.090, 0.068, 0.047])
 _IRIS_STEP = np.array([0.040, 0.030, 0.021])
-_BLUE_STEP = np.array([0.017, 0.031, 0.045])
+_BLUE_STEP = np.array([0.022, 0.031, 0.042])
 
 
 @dataclasses.dataclass(frozen=True)
