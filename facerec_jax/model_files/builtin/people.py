@@ -101,7 +101,7 @@ class Person:
 
   def hair(self) -> np.ndarray:
     """[3] linear RGB; dark skin mostly goes with dark hair."""
-    level = 1.0 + 0.75 * self["hair_shade"] + 0.45 * self["tone"]
+    level = 0.8 + 0.75 * self["hair_shade"] + 0.45 * self["tone"]
     color = max(level, _BLACK) * _HAIR + self["hair_gray"] * _GRAY_STEP
     return np.maximum(color, _BLACK * _HAIR)
 
