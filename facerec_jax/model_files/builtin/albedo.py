@@ -32,7 +32,11 @@ def basis(sculpture) -> tuple[np.ndarray, np.ndarray]:
   weight = np.repeat(_weights(sculpture), 3)
   modes = np.vstack([named, _components(rest, weight, NUM_RESIDUAL)])
   shape = colors.shape[1:]
-  return mean.reshape(shape), modes.T.reshape(*shape, NUM_MODES)
+  mean = mean.reshape(shape)
+  # Hairs and marks lie where chance put them; the mean face has no side.
+  size, mirror = len(sculpture.head), sculpture.mesh.mirror
+  mean[:size] = 0.5 * (mean[:size] + mean[mirror])
+  return mean, modes.T.reshape(*shape, NUM_MODES)
 
 
 def sampled_people(sculpture, count: int, *, seed: int):
