@@ -15,7 +15,6 @@ from facerec_jax.face import morphable_model
 from facerec_jax.model_files.builtin import expression
 from facerec_jax.model_files.builtin import measurements
 from facerec_jax.model_files.builtin import sculpture
-from facerec_jax.model_files.builtin import skin_color
 from facerec_jax.render import geometry
 
 
@@ -259,72 +258,7 @@ def test_lips_are_closed_in_random_neutral_people(model):
   assert inside.sum(axis=(1, 2)).max() <= 12
 
 
-# --- colour
-
-
-def test_skin_color_matches_the_facts_table():
-  table = {
-    (0.006, 0.02): (0.499, 0.309, 0.247),
-    (0.03, 0.02): (0.395, 0.219, 0.146),
-    (0.13, 0.04): (0.158, 0.064, 0.035),
-  }
-  for (melanin, blood), wanted in table.items():
-    got = skin_color.skin_color(np.array(melanin), np.array(blood))
-    np.testing.assert_allclose(got, wanted, atol=0.012)
-
-
-def sampled_skin(model, count=300):
-  random = np.random.default_rng(2)
-  skin = (model.region == 0) & (model.mean[:, 2] > -62)
-  skin &= (model.mean[:, 1] > -114) & (model.mean[:, 1] < 45)
-  people = np.clip(
-    random.standard_normal((count, model.albedo.shape[-1])), -2.5, 2.5
-  )
-  color = model.albedo_mean[skin] + np.einsum(
-    "vck,nk->nvc", model.albedo[skin], people
-  )
-  return np.clip(color, 0, 1)
-
-
-def test_skin_tones_of_random_people(model):
-  color = np.median(sampled_skin(model), axis=1)
-  red, green, blue = np.median(color, axis=0)
-  assert 0.31 < red < 0.45 and 0.17 < green < 0.26 and 0.11 < blue < 0.18
-  assert (color[:, 0] > color[:, 1]).all()
-  assert (color[:, 1] > color[:, 2]).mean() > 0.97
-  ratio = color[:, 0] / color[:, 1]
-  assert np.percentile(ratio, 3) > 1.4 and np.percentile(ratio, 97) < 3.2
-  # Light to dark.
-  assert np.percentile(color[:, 0], 2) < 0.22
-  assert np.percentile(color[:, 0], 98) > 0.44
-  assert color[:, 0].max() < 0.62
-
-
-def test_lips_are_redder_than_cheeks(model):
-  lips = model.albedo_mean[morphable_model.region_vertices(model, "lips")]
-  cheek = model.albedo_mean[vertices_near(model, (45.0, -45.0, -16.0))[0]]
-  lip = np.median(lips, axis=0)
-  assert lip[0] / lip[1] > 1.1 * cheek[0] / cheek[1]
-
-
-def test_pupil_iris_and_white_differ(model):
-  eye = morphable_model.region_vertices(model, "left_eye")
-  offset = (model.mean[eye] - measurements.EYE_CENTER)[:, :2]
-  radius = np.linalg.norm(offset, axis=1)
-  brightness = model.albedo_mean[eye].mean(axis=1)
-  pupil = brightness[radius < 1.4].mean()
-  iris = brightness[(radius > 2.2) & (radius < 5.0)].mean()
-  white = brightness[(radius > 6.3) & (radius < 8.5)].mean()
-  assert pupil < 0.03 < iris < 0.25 < 0.4 < white
-
-
-def test_occlusion(model):
-  assert model.occlusion.min() >= 0.1 and model.occlusion.max() <= 1
-  forehead, nose_tip, under_nose, under_chin = model.occlusion[
-    vertices_near(model, (0, 35, 0), (0, -38, 26), (0, -50, 8), (0, -121, -40))
-  ]
-  assert forehead > 0.9 and nose_tip > 0.9
-  assert under_nose < 0.75 and under_chin < 0.8
+# --- repetition
 
 
 def test_sculpting_again_gives_the_same_bits(model):

@@ -1,54 +1,68 @@
-"""The linear albedo model: principal components of sampled people."""
+"""The linear albedo model: how colour follows people's factors.
+
+A mode is the regression of the colours of sampled people on one factor of
+`people.FACTORS`, in that order: random codes then mix what random people mix,
+and a mode has a meaning. Principal components of what the factors' sums leave
+follow.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from facerec_jax.model_files.builtin import identity
 from facerec_jax.model_files.builtin import painting
 from facerec_jax.model_files.builtin import people
 
-NUM_MODES = 60
-_PEOPLE = 800
+NUM_RESIDUAL = 12
+NUM_MODES = len(people.FACTORS) + NUM_RESIDUAL
+_PEOPLE = 450
 # Small parts that matter: their vertices weigh more in the components.
 _EYE_WEIGHT = 2.5
-# Skin tones lie on a curve, which one component follows on one side only: no
-# component but the first may take more than this share of a colour channel of
-# the median skin at _FAR standard deviations, lest skin turn orange.
-_LARGEST_SHARE, _FAR = 0.3, 2.7
 
 
 def basis(sculpture) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and components.
+  """Mean and modes.
 
   Returns:
     ([V, 3] linear RGB, [V, 3, NUM_MODES] per standard deviation).
   """
-  random = np.random.default_rng(21)
+  factors, colors = sampled_people(sculpture, _PEOPLE, seed=21)
+  mean, named = _regression(factors, colors.reshape(_PEOPLE, -1))
+  rest = colors.reshape(_PEOPLE, -1) - mean - factors @ named
+  weight = np.repeat(_weights(sculpture), 3)
+  modes = np.vstack([named, _components(rest, weight, NUM_RESIDUAL)])
+  shape = colors.shape[1:]
+  mean = mean.reshape(shape)
+  # Hairs and marks lie where chance put them; the mean face has no side.
+  size, mirror = len(sculpture.head), sculpture.mesh.mirror
+  mean[:size] = 0.5 * (mean[:size] + mean[mirror])
+  return mean, modes.T.reshape(*shape, NUM_MODES)
+
+
+def sampled_people(sculpture, count: int, *, seed: int):
+  """Random people: ([count, F] factors, [count, V, 3] linear RGB)."""
+  factors = people.draw(np.random.default_rng(seed), count)
   painter = painting.Painter(sculpture)
-  colors = np.stack(
-    [painter.paint(people.sample(random)) for _ in range(_PEOPLE)]
-  ).astype(np.float32)
-  mean = colors.mean(axis=0)
-  difference = (colors - mean).reshape(_PEOPLE, -1)
-  weight = np.repeat(_weights(sculpture), 3).astype(np.float32)
-  weighted = difference * weight
-  value, vector = np.linalg.eigh(weighted @ weighted.T)
+  colors = [painter.paint(people.person(values)) for values in factors]
+  return factors.astype(np.float32), np.stack(colors).astype(np.float32)
+
+
+def _regression(factors, colors):
+  """Least squares: (colour of the mean person, step per factor)."""
+  known = np.column_stack([np.ones(len(factors)), factors])
+  solution = np.linalg.pinv(known) @ colors
+  return solution[0], solution[1:]
+
+
+def _components(rest, weight, count):
+  """Principal components, [count, n], scaled to one standard deviation."""
+  weighted = rest * weight.astype(np.float32)
+  _, vector = np.linalg.eigh(weighted @ weighted.T)
   # Scores of unit variance over the people; the modes regress colour on them.
-  scores = vector[:, ::-1][:, :NUM_MODES] * np.sqrt(_PEOPLE)
-  modes = difference.T @ scores / _PEOPLE
-  top = np.abs(modes).argmax(axis=0)
-  modes = modes * np.sign(modes[top, np.arange(NUM_MODES)])
-  return mean, _tamed(modes.reshape(*mean.shape, NUM_MODES), mean, sculpture)
-
-
-def _tamed(modes, mean, sculpture):
-  skin = identity.face_region(sculpture.head)
-  share = np.abs(modes[: len(skin)][skin]) / mean[: len(skin)][skin, :, None]
-  share = _FAR * np.median(share, axis=0).max(axis=0)
-  scale = np.minimum(1.0, _LARGEST_SHARE / np.maximum(share, 1e-6))
-  scale[0] = 1.0
-  return modes * scale
+  scores = vector[:, ::-1][:, :count] * np.sqrt(len(rest))
+  modes = scores.T @ rest / len(rest)
+  top = np.abs(modes).argmax(axis=1)
+  return modes * np.sign(modes[np.arange(count), top])[:, None]
 
 
 def _weights(sculpture):

@@ -25,8 +25,6 @@ REGIONS = (
   "ears",
   "neck",
 )
-# Light finds its way to eyes and teeth by other paths than the sky's.
-_LEAST_LIGHT = {"left_eye": 0.45, "right_eye": 0.45, "teeth": 0.45}
 
 
 def build() -> MorphableModel:
@@ -43,7 +41,7 @@ def build() -> MorphableModel:
     albedo=colors,
     triangles=sculpture.triangles,
     landmarks=sculpture.landmarks,
-    occlusion=_occlusion(sculpture),
+    occlusion=occlusion.of_sculpture(sculpture),
     region=regions(sculpture),
     uv=_texture_coordinates(sculpture.chart),
     name=NAME,
@@ -62,19 +60,6 @@ def regions(sculpture) -> np.ndarray:
   for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
     region[where] = REGIONS.index(part.name)
   return region
-
-
-def _occlusion(sculpture):
-  normals = sculpture_lib.vertex_normals(sculpture.points, sculpture.triangles)
-  seen = occlusion.ambient_occlusion(
-    sculpture.points, sculpture.triangles, normals
-  )
-  for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
-    if part.name in _LEAST_LIGHT:
-      seen[where] = np.maximum(seen[where], _LEAST_LIGHT[part.name])
-    if part.name == "mouth_interior":
-      seen[where] = np.interp(part.points[:, 2], [-30, 8], [0.15, 0.5])
-  return np.clip(seen, 0.1, 1.0)
 
 
 def _texture_coordinates(uv):

@@ -9,8 +9,6 @@ import numpy as np
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import feature_loops
-from facerec_jax.model_files.builtin import landmark_places
-from facerec_jax.model_files.builtin import measurements
 from facerec_jax.model_files.builtin import relief
 
 bump, smoothstep = chart.bump, chart.smoothstep
@@ -78,28 +76,12 @@ def pigment_masks(at: Places) -> dict[str, np.ndarray]:
     "upper_lip_skin": at.around((0, -57, 9), (18, 5)),
     "jaw": smoothstep(-80, -100, folded[:, 1]),
     "upper_lid": bump(from_lid, 5) * upper,
+    "socket": bump(from_lid - 3, 6) * smoothstep(32, 22, folded[:, 0]),
     "under_eye": bump(from_lid - 6, 3.5) * ~upper * bump(folded[:, 0] - 30, 14),
     "nasolabial": bump(fold, 1.8),
     "alar": bump(groove, 1.3),
     "ears": at.ears,
   }
-
-
-def brow(at: Places, *, thickness: float, lift: float = 0.0) -> np.ndarray:
-  """Coverage by brow hair; 45-52 mm long, 8-9 mm tall, tapering outward."""
-  marks = landmark_places.anatomical()[[22, 23, 24, 25, 26]].copy()
-  marks[0] -= [1.5, 0.3]
-  line = chart.curve(marks + [0.0, lift - 0.6], 200)
-  distance, place = chart.distance_to_curve(at.folded, line)
-  half = np.interp(
-    place, [0, 0.12, 0.35, 0.6, 0.85, 1], [2.6, 4.0, 4.0, 3.3, 2.1, 1.0]
-  )
-  half = half * thickness
-  ends = smoothstep(line[0, 0] - 2.5, line[0, 0] + 2.5, at.folded[:, 0])
-  ends = ends * smoothstep(
-    line[-1, 0] + 1.5, line[-1, 0] - 2.5, at.folded[:, 0]
-  )
-  return at.skin * ends * smoothstep(1.35, 0.55, distance / half)
 
 
 def lashes(at: Places) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +101,7 @@ def lashes(at: Places) -> tuple[np.ndarray, np.ndarray]:
     - 0.3
   )
   return (
-    bump(upper, 0.8)
+    bump(upper, 1.0)
     * above
     * smoothstep(0.02, 0.3, place)
     * (0.6 + 0.5 * place),
@@ -150,39 +132,16 @@ def nostrils(at: Places) -> np.ndarray:
   return at.skin * (1 - smoothstep(0.5, 1.1, radius))
 
 
-def beard(at: Places) -> np.ndarray:
-  """Where men's beards grow: jaw, chin, moustache; not the lips."""
-  u, v = at.folded.T
-  below = smoothstep(-38, -52, v - 0.35 * np.clip(u - 30, 0, 60))
-  sides = 1 - smoothstep(95, 112, u)
-  throat = smoothstep(-128, -112, v)
-  return at.skin * below * sides * throat * (1 - lips(at))
+def eye_places(sculpture) -> np.ndarray:
+  """[V, 2] mm from the eye's axis and angle around it on the eyeballs.
 
-
-def scalp(at: Places, *, retreat: float = 0.0) -> np.ndarray:
-  """Where hair grows on the head; the hair line moves up by `retreat` mm."""
-  u, v = at.folded.T
-  line = np.interp(
-    u,
-    [0, 20, 45, 62, 72, 80, 92, 100, 112, 118],
-    [76, 78, 70, 58, 40, 12, 6, -2, -30, -40],
-  )
-  # The line waves a little, so that it is no cap's edge.
-  line = line + 2.0 * np.sin(0.35 * u + 0.7) + 1.2 * np.sin(0.9 * at.uv[:, 0])
-  line = line + retreat * bump(u, 60)
-  return at.skin * (1 - at.ears) * smoothstep(-6, 8, v - line)
-
-
-def eye_radius(sculpture) -> np.ndarray:
-  """[V] mm from the eye's axis on the eyeballs, infinite elsewhere."""
-  radius = np.full(len(sculpture.points), np.inf)
+  The angle runs the same way on both, seen from the nose; the radius is
+  infinite elsewhere.
+  """
+  place = np.full((len(sculpture.points), 2), np.inf)
   for side, where in enumerate(sculpture.part_slices[:2]):
     offset = sculpture.points[where] - eyes.centers()[side]
-    across = np.hypot(offset[:, 0], offset[:, 1])
-    radius[where] = across
-  return radius
-
-
-def iris_edge() -> float:
-  """Radius of the iris, mm."""
-  return measurements.IRIS_RADIUS
+    outward = offset[:, 0] * (1, -1)[side]
+    place[where, 0] = np.hypot(offset[:, 0], offset[:, 1])
+    place[where, 1] = np.arctan2(offset[:, 1], outward)
+  return place

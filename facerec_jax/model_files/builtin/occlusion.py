@@ -4,10 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-_DIRECTIONS = 72
-_PIXEL = 1.8  # mm of the depth buffers
-_SAMPLE_AREA = 1.1  # mm2 of surface per sample
-_BIAS = 2.2  # mm behind the nearest surface that still counts as seen
+from facerec_jax.model_files.builtin import chart
+from facerec_jax.model_files.builtin import measurements
+from facerec_jax.model_files.builtin import sculpture as sculpture_lib
+
+_DIRECTIONS = 96
+_PIXEL = 1.5  # mm of the depth buffers
+_SAMPLE_AREA = 0.8  # mm2 of surface per sample
+_BIAS = 1.7  # mm behind the nearest surface that still counts as seen
+# The model ends at the neck, but shoulders and chest keep light from below the
+# chin: an ellipse at this height, mm.
+_SHOULDER_HEIGHT, _SHOULDER_CENTER = -200.0, -105.0
+_SHOULDER_RADII = (190.0, 125.0)
+# Light finds its way to eyes and teeth by other paths than the sky's.
+_LEAST_LIGHT = {"left_eye": 0.5, "right_eye": 0.5, "teeth": 0.45}
+_LEAST_ON_SKIN = 0.35
+# The upper lid and its lashes shade the eye: mm over the eye's centre.
+_LID_SHADE, _SHADED_EYE = 0.72, (1.0, 6.0)
+
+
+def of_sculpture(sculpture) -> np.ndarray:
+  """[V] in 0.1..1 of the mean face with its parts."""
+  normals = sculpture_lib.vertex_normals(sculpture.points, sculpture.triangles)
+  seen = ambient_occlusion(sculpture.points, sculpture.triangles, normals)
+  for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
+    if part.name in _LEAST_LIGHT:
+      seen[where] = np.maximum(seen[where], _LEAST_LIGHT[part.name])
+    if part.name.endswith("_eye"):
+      height = part.points[:, 1] - measurements.EYE_CENTER[1]
+      shade = chart.smoothstep(*_SHADED_EYE, height)
+      seen[where] *= 1 - (1 - _LID_SHADE) * shade
+    if part.name == "mouth_interior":
+      seen[where] = np.interp(part.points[:, 2], [-30, 8], [0.15, 0.5])
+  # Lips part a little and glow: no seam is black.
+  seen[: len(sculpture.head)] = np.maximum(
+    seen[: len(sculpture.head)], _LEAST_ON_SKIN
+  )
+  return np.clip(seen, 0.1, 1.0)
 
 
 def ambient_occlusion(points, triangles, normals) -> np.ndarray:
@@ -24,7 +57,7 @@ def ambient_occlusion(points, triangles, normals) -> np.ndarray:
   Returns:
     [V] in 0..1.
   """
-  cloud = _surface_samples(points, triangles)
+  cloud = np.vstack([_surface_samples(points, triangles), _shoulders()])
   lifted = points + 0.6 * normals
   seen, total = np.zeros(len(points)), np.zeros(len(points))
   for direction in _sphere(_DIRECTIONS):
@@ -55,6 +88,19 @@ def _surface_samples(points, triangles):
   s, t = np.where(flip, 1 - s, s)[:, None], np.where(flip, 1 - t, t)[:, None]
   a, b, c = a[owner], b[owner], c[owner]
   return a + s * (b - a) + t * (c - a)
+
+
+def _shoulders():
+  """Samples of the body below the model, [n, 3]."""
+  across, along = (
+    np.arange(-radius, radius, _PIXEL) for radius in _SHOULDER_RADII
+  )
+  x, z = np.meshgrid(across, along)
+  within = (x / _SHOULDER_RADII[0]) ** 2 + (z / _SHOULDER_RADII[1]) ** 2 < 1
+  x, z = x[within], z[within]
+  return np.column_stack(
+    [x, np.full(len(x), _SHOULDER_HEIGHT), z + _SHOULDER_CENTER]
+  )
 
 
 def _visible(cloud, points, direction):

@@ -6,37 +6,59 @@ import numpy as np
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import color_masks
+from facerec_jax.model_files.builtin import eye_color
+from facerec_jax.model_files.builtin import hair_masks
 from facerec_jax.model_files.builtin import people
 from facerec_jax.model_files.builtin import skin_color as skin_color_lib
+from facerec_jax.model_files.builtin import skin_marks
 
 smoothstep = chart.smoothstep
-skin_color = skin_color_lib.skin_color
 
+# Volume fractions in the mid cheek of medium skin.
+_MELANIN, _BLOOD = 0.03, 0.02
 # Factors of (melanin, blood) by region, on the mid cheek's.
 PIGMENT_FACTORS = {
   "forehead": (1.15, 1.0),
-  "cheek": (0.95, 1.35),
+  "cheek": (0.95, 1.3),
   "nose": (1.1, 1.6),
   "bridge": (1.1, 1.1),
   "chin": (1.05, 1.3),
   "upper_lip_skin": (1.1, 1.05),
   "jaw": (0.88, 0.8),
   "upper_lid": (1.2, 1.3),
-  "under_eye": (1.35, 1.3),
+  "socket": (1.2, 1.15),
+  "under_eye": (1.18, 1.2),
   "nasolabial": (1.0, 1.2),
   "alar": (1.2, 1.8),
-  "ears": (0.95, 1.9),
+  "ears": (0.95, 1.5),
 }
-# Linear RGB; the beard's factors multiply the skin.
-_LASH = 0.022
-_PUPIL = 0.004
+# Which factor darkens which region, in steps of the tone, and reddens it, in
+# steps of blood. Along the line of tones, lest dark skin turn green.
+_PIGMENT_STEPS = {
+  "flush": {"cheek": (0.02, 1.3), "nose": (0.02, 0.9), "ears": (0.0, 0.9)},
+  "under_eye": {"under_eye": (0.15, 0.5)},
+  "socket": {"socket": (0.12, 0.3)},
+  "upper_lid": {"upper_lid": (0.15, 0.3)},
+  "sun": {"forehead": (0.08, 0.1), "bridge": (0.05, 0.2), "jaw": (-0.04, 0.0)},
+  "nose_pigment": {"nose": (0.07, 0.5), "alar": (0.08, 0.5)},
+  "chin_pigment": {"chin": (0.09, 0.2), "upper_lip_skin": (0.1, 0.0)},
+}
+_MOTTLING = (0.034, 0.35)  # steps of (tone, blood)
+_CREASE = np.array([0.26, 0.31, 0.33])  # share of light that a crease takes
+_FRECKLE = np.array([0.10, 0.15, 0.18])
+_MOLE = np.array([0.5, 0.65, 0.7])
+# Cover of the beard: mean and step of the whole, steps of its parts.
+_BEARD, _BEARD_STEP = 0.20, 0.11
+_BEARD_PARTS = {"moustache": 0.10, "chin_beard": 0.10, "jaw_beard": 0.07}
+# A shaven beard shimmers through the skin, grey-blue.
+_STUBBLE = np.array([0.42, 0.46, 0.52])
+_LIP_BLOOD = 3.9
+_LIP_STEP = np.array([0.012, -0.007, -0.003])
+_LASH = np.array([0.020, 0.016, 0.014])
 _TEETH = np.array([0.60, 0.54, 0.42])
 _GUM = np.array([0.30, 0.10, 0.09])
 _THROAT = np.array([0.05, 0.016, 0.013])
 _MOUTH_WALL = np.array([0.20, 0.065, 0.06])
-_SCLERA = np.array([0.56, 0.52, 0.485])
-_CANTHUS = np.array([0.42, 0.31, 0.26])
-_BEARD = np.array([0.55, 0.58, 0.64])
 _LID_MARGIN = np.array([0.55, 0.29, 0.23])
 
 
@@ -45,79 +67,125 @@ class Painter:
 
   def __init__(self, sculpture):
     at = color_masks.places(sculpture)
-    self._at = at
     self._sculpture = sculpture
     pigments = color_masks.pigment_masks(at)
+    self._regions = list(pigments)
     self._pigments = np.stack(list(pigments.values()), axis=1)
-    self._names = list(pigments)
-    self._brow = color_masks.brow(at, thickness=1.0)
-    # Derivatives by thickness and height: brows vary linearly.
-    self._brow_thicker = color_masks.brow(at, thickness=1.3) - self._brow
-    self._brow_higher = (
-      color_masks.brow(at, thickness=1.0, lift=1.5) - self._brow
+    factors = np.log([PIGMENT_FACTORS[name] for name in self._regions])
+    melanin, blood = np.exp(self._pigments @ factors).T
+    self._regional = _relative_color(melanin, blood)
+    self._mottling = skin_marks.mottling(
+      sculpture.points, people.MOTTLING_FACTORS
     )
-    self._lash = color_masks.lashes(at)
+    self._creases = skin_marks.creases(at)
+    self._freckles = [skin_marks.freckles(at, seed) for seed in (31, 32)]
+    self._moles = [skin_marks.moles(at, seed) for seed in (41, 42, 43)]
     self._lips = color_masks.lips(at)
     self._lip_line = color_masks.lip_line(at)
-    self._upper = at.opened[:, 1] > 0
     from_seam = at.opened[:, 1] - chart.mouth_height(at.opened[:, 0])
     self._upper_lip = smoothstep(-0.5, 0.5, from_seam)
     self._nostrils = color_masks.nostrils(at)
-    self._beard = color_masks.beard(at)
-    self._scalp = color_masks.scalp(at)
-    self._scalp_retreat = color_masks.scalp(at, retreat=10.0) - self._scalp
-    self._eye_radius = color_masks.eye_radius(sculpture)
-    self._mottling = _mottling_fields(sculpture.points, people.NUM_MOTTLING)
+    self._lash = color_masks.lashes(at)
+    self._beard = hair_masks.beard_zones(at)
+    self._scalp = hair_masks.Scalp(at)
+    self._line_shifts = hair_masks.line_shifts(at)
+    self._strands = [hair_masks.strands(at, seed) for seed in (50, 51, 52)]
+    self._brow = hair_masks.Brow(at)
+    random = np.random.default_rng(60)
+    self._grain = random.normal(size=(3, len(at.uv)))
+    self._eye_places = color_masks.eye_places(sculpture)
 
   def paint(self, person: people.Person) -> np.ndarray:
-    """[V, 3] linear RGB."""
-    color = self._skin(person)
+    """[V, 3] linear RGB; just below 0 in the darkest places of dark people."""
+    color = self._marks(self._skin(person), person)
     color = self._paint_lips(color, person)
     color = color * (1 - 0.93 * self._nostrils)[:, None]
-    beard = np.clip(person.beard * self._beard, 0, 1)[:, None]
-    color = color * (1 - beard * (1 - _BEARD))
-    color = self._paint_hair(color, person)
+    color = self._paint_beard(color, person)
+    color = self._paint_brows(color, person)
+    color = self._paint_scalp(color, person)
     upper, lower = self._lash
-    lash = np.clip(person.lash * (1.1 * upper + 0.35 * lower), 0, 0.92)[:, None]
+    strength = 1.0 + 0.2 * person["lashes"]
+    lash = np.clip(strength * (1.1 * upper + 0.4 * lower), 0, 0.92)[:, None]
     color = color * (1 - lash) + _LASH * lash
     return self._paint_parts(color, person)
 
   def _skin(self, person):
-    factors = np.log([PIGMENT_FACTORS[name] for name in self._names])
-    factors[self._names.index("cheek"), 1] *= person.flush
-    factors[self._names.index("under_eye")] *= person.under_eye
-    melanin, blood = (self._pigments @ factors).T
-    mottling = self._mottling @ person.mottling.reshape(2, -1).T
-    melanin = melanin + 0.035 * mottling[:, 0]
-    blood = blood + 0.06 * mottling[:, 1]
-    color = skin_color(
-      person.melanin * np.exp(melanin), person.blood * np.exp(blood)
-    )
-    return np.maximum(color + person.straightening, 0.01)
+    shade, blood = (self._pigments @ self._region_steps(person)).T
+    weights = [person[f"mottling_{k}"] for k in range(people.MOTTLING_FACTORS)]
+    mottling = self._mottling @ np.array(weights) / np.sqrt(len(weights))
+    shade = shade + _MOTTLING[0] * mottling
+    blood = blood + _MOTTLING[1] * mottling
+    steps = blood[:, None] * people.BLOOD_STEP
+    steps = steps - shade[:, None] * people.TONE_STEP
+    return person.skin() * self._regional + steps
+
+  def _region_steps(self, person):
+    total = {name: np.zeros(2) for name in self._regions}
+    for factor, regions in _PIGMENT_STEPS.items():
+      for region, step in regions.items():
+        total[region] += person[factor] * np.array(step)
+    return np.stack([total[name] for name in self._regions])
+
+  def _marks(self, color, person):
+    depth = (0.45 + 0.26 * person["creases"]) * self._creases
+    color = color * (1 - depth[:, None] * _CREASE)
+    for k, field in enumerate(self._freckles):
+      amount = (0.22 + 0.2 * person[f"freckles_{k}"]) * field
+      color = color * np.exp(-amount[:, None] * _FRECKLE)
+    for k, field in enumerate(self._moles):
+      amount = (0.12 + 0.16 * person[f"moles_{k}"]) * field
+      color = color * np.exp(-amount[:, None] * _MOLE)
+    return color
 
   def _paint_lips(self, color, person):
-    pigment = 0.9 if person.melanin < 0.06 else 1.1
-    lip = skin_color(
-      np.array(person.melanin * pigment),
-      np.array(min(person.blood * person.lip_blood, 0.085)),
-    )
+    lip = person.skin() * _relative_color(1.0, _LIP_BLOOD)
+    lip = lip + 0.32 * person["lip_shade"] * people.TONE_STEP
+    lip = lip + person["lip_redness"] * _LIP_STEP
     # The upper lip is darker than the lower, and redder than the model says.
-    tone = (1.02 - 0.16 * self._upper_lip)[:, None] * [1.06, 0.9, 0.84]
-    cover = (person.lip_strength * self._lips)[:, None]
+    tone = (1.02 - 0.16 * self._upper_lip)[:, None] * [1.06, 0.9, 0.95]
+    cover = (0.88 * self._lips)[:, None]
     color = color * (1 - cover) + lip * tone * cover
     return color * (1 - 0.6 * self._lip_line)[:, None]
 
-  def _paint_hair(self, color, person):
-    brow = (
-      self._brow
-      + person.brow_thickness * self._brow_thicker
-      + person.brow_lift * self._brow_higher
+  def _paint_beard(self, color, person):
+    whole = _BEARD + _BEARD_STEP * person["beard"] - 0.04 * person["tone"]
+    cover = whole * self._beard["beard"]
+    for name, step in _BEARD_PARTS.items():
+      cover = cover + step * person[name] * self._beard[name]
+    cover = np.clip(cover * (1 + 0.08 * self._grain[0]), 0, 0.95)[:, None]
+    hair = 0.5 * color * _STUBBLE + 0.5 * person.brow_hair()
+    return color * (1 - cover) + hair * cover
+
+  def _paint_brows(self, color, person):
+    grain = 0.10 * self._grain[0]
+    for k in range(2):
+      grain = grain + 0.12 * person[f"brow_grain_{k}"] * self._grain[k + 1]
+    cover = self._brow.cover(
+      height=0.75 * person["brow_height"],
+      tilt=0.7 * person["brow_tilt"],
+      arch=0.7 * person["brow_arch"],
+      length=2.5 * person["brow_length"],
+      gap=2.2 * person["brow_gap"],
+      asymmetry=1.0 * person["brow_asymmetry"],
+      thickness=1.0 + 0.18 * person["brow_thickness"] - 0.1 * person["tone"],
+      grain=grain,
     )
-    brow = np.clip(person.brow_cover * brow, 0, 1)[:, None]
-    color = color * (1 - brow) + 1.1 * person.hair * brow
-    cover = self._scalp + person.retreat * self._scalp_retreat
-    cover = np.clip(person.scalp * cover, 0, 1)[:, None]
-    return color * (1 - cover) + person.hair * cover
+    most = 0.9 + 0.13 * person["brow_cover"] - 0.08 * person["tone"]
+    cover = np.clip(most * cover, 0, 0.97)[:, None]
+    return color * (1 - cover) + person.brow_hair() * cover
+
+  def _paint_scalp(self, color, person):
+    retreat = sum(
+      person[name] * field for name, field in self._line_shifts.items()
+    )
+    retreat = retreat + 1.5 * person["tone"]
+    baldness = 0.05 + 0.09 * person["baldness"]
+    cover = self._scalp.cover(retreat, baldness)[:, None]
+    streak = self._strands[0]
+    for k in range(2):
+      streak = streak + person[f"strands_{k}"] * self._strands[k + 1]
+    hair = person.hair() * np.exp(0.11 * streak)[:, None]
+    return color * (1 - cover) + hair * cover
 
   def _paint_parts(self, color, person):
     places = zip(
@@ -126,7 +194,9 @@ class Painter:
     light = min(1.0, float(np.median(color[:, 0])) / 0.35)
     for part, where in places:
       if part.name.endswith("_eye"):
-        color[where] = self._eye(self._eye_radius[where], person)
+        color[where] = eye_color.eye_color(
+          *self._eye_places[where].T, person.iris()
+        )
       elif part.name == "lid_margin":
         color[where] = _LID_MARGIN * (0.45 + 0.4 * light)
       elif part.name == "mouth_interior":
@@ -136,34 +206,26 @@ class Painter:
         color[where] = _teeth(part.points)
     return color
 
-  def _eye(self, radius, person):
-    edge = color_masks.iris_edge()
-    inner = np.clip((2.6 - np.abs(radius - 2.6)) / 2.6, 0, 1)
-    tone = (1 + 0.25 * inner) * (1 - 0.5 * smoothstep(4.7, 5.8, radius))
-    iris = person.iris * tone[:, None]
-    corner = np.clip((radius - 6) / 6, 0, 1)[:, None]
-    sclera = _SCLERA * (1 - corner) + _CANTHUS * corner
-    outside = smoothstep(edge - 0.45, edge + 0.25, radius)[:, None]
-    pupil = smoothstep(1.5, 2.0, radius)[:, None]
-    color = iris * (1 - outside) + sclera * outside
-    return color * pupil + _PUPIL * (1 - pupil)
+
+def _relative_color(melanin, blood):
+  """Colour of skin with these factors of pigments, relative to the cheek's.
+
+  Taken at medium skin for all: in a linear model shares of the tone scale with
+  it, differences would not.
+  """
+  base = skin_color_lib.skin_color(np.array(_MELANIN), np.array(_BLOOD))
+  return (
+    skin_color_lib.skin_color(_MELANIN * melanin, _BLOOD * np.array(blood))
+    / base
+  )
 
 
 def _teeth(points):
   """Crowns with gaps every 8 mm, gums beyond them."""
-  from_edge = np.abs(points[:, 1] + 72.9)
+  from_edge = np.abs(points[:, 1] + 74.1)
   gum = smoothstep(7.5, 9.5, from_edge)[:, None]
   gap = np.cos(2 * np.pi * points[:, 0] / 8.0)
   crown = _TEETH * (1 - 0.12 * np.clip(-gap, 0, 1))[:, None]
   # Toward the cheeks the row lies in the dark.
   crown = crown * (1 - 0.75 * smoothstep(13, 23, np.abs(points[:, 0])))[:, None]
   return crown * (1 - gum) + _GUM * gum
-
-
-def _mottling_fields(points, count, seed=11):
-  """[V, count / 2] smooth random fields of about unit size, 10-25 mm wide."""
-  random = np.random.default_rng(seed)
-  half = count // 2
-  wave = random.normal(size=(half, 3)) / random.uniform(5, 14, (half, 1))
-  phase = random.uniform(0, 2 * np.pi, half)
-  return np.sqrt(2 / half) * np.cos(points @ wave.T + phase)

@@ -1,7 +1,9 @@
-"""Random people's colouring: pigments, hair, eyes, lips.
+"""Random people's colouring: independent factors, each one mode of the model.
 
-Distributions of the facts on skin and hair; `painting` turns a `Person` into
-the albedo of every vertex.
+A person is a vector of standard normal factors, because that is what random
+codes of a linear model are: whatever two factors make together, the model's
+sums make too. Distributions follow the facts on skin and hair, bent where a sum
+of independent factors would leave what one sees in a crowd.
 """
 
 from __future__ import annotations
@@ -10,109 +12,119 @@ import dataclasses
 
 import numpy as np
 
-from facerec_jax.model_files.builtin import skin_color as skin_color_lib
-
-skin_color = skin_color_lib.skin_color
-
-# Weights of random irregularities of a person's skin.
-NUM_MOTTLING = 40
-# Hair and irises lie on straight lines between colours, because a linear
-# model's combinations of many colours would be teal and violet.
-_BLACK_HAIR = np.array([0.012, 0.010, 0.009])
-_FAIR_HAIR = np.array([0.30, 0.20, 0.115])
-_GRAY_HAIR = np.array([0.12, 0.14, 0.16])  # added, times a small number
-_BROWN_IRIS = np.array([0.075, 0.034, 0.014])
-_BLUE_IRIS = np.array([0.19, 0.29, 0.37])
-_HAZEL_IRIS = np.array([0.05, 0.035, 0.0])  # added, times a small number
-# Red albedo of the mid cheek in the population: mean, standard deviation, and
-# how many of these are kept. Drawn even in albedo, not in melanin, because a
-# linear model's tones are; light to dark skin (ITA 55 to -45) lies within.
-_RED_ALBEDO = (0.35, 0.08, 2.25)
-# Real tones lie on a curve from light to dark; a line through its middle would
-# end in orange. They are drawn toward the chord by this share.
-_CHORD_SHARE = 0.8
-_CHORD_ENDS = (0.16, 0.006)  # melanin
-_MELANINS = np.geomspace(*skin_color_lib.MELANIN_RANGE, 200)
-_RED_OF_MELANIN = skin_color(_MELANINS, 0.02)[:, 0]
+MOTTLING_FACTORS = 8
+# In the order of the model's modes.
+FACTORS = (
+  "tone",
+  "hair_shade",
+  "beard",
+  "hair_line",
+  "brow_cover",
+  "brow_thickness",
+  "brow_shade",
+  "lip_shade",
+  "lip_redness",
+  "redness",
+  "warmth",
+  "under_eye",
+  "creases",
+  "flush",
+  "moustache",
+  "chin_beard",
+  "jaw_beard",
+  "baldness",
+  "temples",
+  "hair_peak",
+  "sideburns",
+  "hair_gray",
+  "brow_height",
+  "brow_tilt",
+  "brow_arch",
+  "brow_length",
+  "brow_gap",
+  "brow_asymmetry",
+  "iris_lightness",
+  "iris_blue",
+  "lashes",
+  "upper_lid",
+  "sun",
+  "nose_pigment",
+  "chin_pigment",
+  "socket",
+  "hair_line_asymmetry",
+  "hair_line_wave_0",
+  "hair_line_wave_1",
+  "strands_0",
+  "strands_1",
+  "brow_grain_0",
+  "brow_grain_1",
+  "freckles_0",
+  "freckles_1",
+  "moles_0",
+  "moles_1",
+  "moles_2",
+  *(f"mottling_{k}" for k in range(MOTTLING_FACTORS)),
+)
+_LIMIT = 2.7  # the prior's
+# Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
+# curve from light to dark, a linear model's on this line, which stays as near
+# to it as it can without turning orange or green at the ends.
+_TONE = np.array([0.384, 0.2145, 0.1750])
+TONE_STEP = np.array([0.1385, 0.0805, 0.0715])
+_WARMTH_STEP = np.array([0.003, 0.0, -0.007])
+# More blood, by about a seventh.
+BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
+# Hair and irises lie near straight lines that end in black, because channels
+# that vanish one after the other would be red or teal.
+_HAIR = np.array([0.058, 0.035, 0.025])
+_BLACK = 0.12  # of _HAIR: the darkest hair
+_GRAY_STEP = np.array([0.008, 0.009, 0.010])
+_IRIS = np.array([0.090, 0.068, 0.047])
+_IRIS_STEP = np.array([0.040, 0.030, 0.021])
+_BLUE_STEP = np.array([0.022, 0.031, 0.042])
 
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-  """One person's colouring.
+  """One person's factors by name, standard normal."""
 
-  Attributes:
-    melanin: effective volume fraction in the epidermis, mid cheek.
-    straightening: [3] added to skin, see `_CHORD_SHARE`.
-    blood: volume fraction in the dermis, mid cheek.
-    flush: strength of the cheeks' redness, 1 is usual.
-    under_eye: strength of the rings under the eyes, 1 is usual.
-    lip_blood: blood of the lips, relative to the cheek.
-    lip_strength: cover of the vermilion, 0 to 1.
-    hair: [3] linear RGB.
-    brow_cover: share of skin that the brow hides, 0 to 1.
-    brow_thickness: 1 is 30 % thicker.
-    brow_lift: 1 is 1.5 mm higher.
-    lash: strength of the lash lines, 0 to 1.
-    beard: strength of the beard's shadow, 0 to 1.
-    scalp: share of scalp that hair hides, 0 to 1.
-    retreat: 1 is a hair line 10 mm higher.
-    iris: [3] linear RGB.
-    mottling: [NUM_MOTTLING] weights of irregularities.
-  """
+  factors: dict[str, float]
 
-  melanin: float
-  straightening: np.ndarray
-  blood: float
-  flush: float
-  under_eye: float
-  lip_blood: float
-  lip_strength: float
-  hair: np.ndarray
-  brow_cover: float
-  brow_thickness: float
-  brow_lift: float
-  lash: float
-  beard: float
-  scalp: float
-  retreat: float
-  iris: np.ndarray
-  mottling: np.ndarray
+  def __getitem__(self, name: str) -> float:
+    return self.factors[name]
+
+  def skin(self) -> np.ndarray:
+    """[3] linear RGB of the mid cheek."""
+    color = _TONE + self["tone"] * TONE_STEP
+    color = color + self["redness"] * BLOOD_STEP
+    return color + self["warmth"] * _WARMTH_STEP
+
+  def hair(self) -> np.ndarray:
+    """[3] linear RGB; dark skin mostly goes with dark hair."""
+    level = 0.8 + 0.75 * self["hair_shade"] + 0.45 * self["tone"]
+    color = max(level, _BLACK) * _HAIR + self["hair_gray"] * _GRAY_STEP
+    return np.maximum(color, _BLACK * _HAIR)
+
+  def brow_hair(self) -> np.ndarray:
+    """[3] linear RGB; darker than fair hair."""
+    level = 0.42 + 0.22 * (self["hair_shade"] + self["brow_shade"])
+    level = level + 0.3 * self["tone"]
+    return max(level, _BLACK) * _HAIR
+
+  def iris(self) -> np.ndarray:
+    """[3] linear RGB; dark skin mostly goes with dark eyes."""
+    light = self["iris_lightness"] + 0.7 * self["tone"]
+    blue = self["iris_blue"] + 0.7 * self["tone"]
+    color = _IRIS + light * _IRIS_STEP + blue * _BLUE_STEP
+    return np.maximum(color, [0.02, 0.009, 0.005])
 
 
-def _chord(red):
-  """The colour of this red albedo on the line from dark to light skin."""
-  dark, light = (skin_color(melanin, 0.02) for melanin in _CHORD_ENDS)
-  return dark + (red - dark[0]) / (light[0] - dark[0]) * (light - dark)
+def person(values) -> Person:
+  """The person of these factors, [len(FACTORS)]."""
+  return Person(dict(zip(FACTORS, map(float, values), strict=True)))
 
 
-def sample(random) -> Person:
-  """Draws a person."""
-  mean, spread, limit = _RED_ALBEDO
-  tone = mean + spread * np.clip(random.normal(), -limit, limit)
-  melanin = float(np.interp(-tone, -_RED_OF_MELANIN, _MELANINS))
-  # Dark skin goes with dark hair and eyes.
-  fair = float(np.interp(np.log(melanin / 0.03), [-1.0, 0.8], [1.0, 0.12]))
-  man = random.uniform() < 0.5
-  return Person(
-    melanin=melanin,
-    straightening=_CHORD_SHARE * (_chord(tone) - skin_color(melanin, 0.02)),
-    blood=float(0.02 * np.exp(random.normal(0, 0.2))),
-    flush=random.uniform(0.8, 1.6),
-    under_eye=random.uniform(0.3, 1.3),
-    lip_blood=random.uniform(3.2, 4.5),
-    lip_strength=random.uniform(0.7, 1.0),
-    hair=_BLACK_HAIR
-    + fair * random.beta(0.9, 2.2) * (_FAIR_HAIR - _BLACK_HAIR)
-    + abs(random.normal(0, 0.25)) * _GRAY_HAIR,
-    brow_cover=random.uniform(0.45, 0.85),
-    brow_thickness=random.normal(0.0, 0.5),
-    brow_lift=random.normal(0.0, 0.5),
-    lash=random.uniform(0.5, 1.0),
-    beard=0.8 * random.beta(2, 3) if man else 0.0,
-    scalp=random.uniform(0.7, 1.0),
-    retreat=random.normal(0.0, 0.5),
-    iris=_BROWN_IRIS
-    + fair * random.beta(0.7, 0.9) * (_BLUE_IRIS - _BROWN_IRIS)
-    + random.uniform(0, 1) * _HAZEL_IRIS,
-    mottling=random.normal(size=NUM_MOTTLING),
-  )
+def draw(random, count: int) -> np.ndarray:
+  """[count, len(FACTORS)] factors of random people."""
+  values = random.standard_normal((count, len(FACTORS)))
+  return np.clip(values, -_LIMIT, _LIMIT)
