@@ -1,8 +1,8 @@
 """Changes of the face: one function of the skin, one displacement field.
 
 Each function returns a displacement [n, 3] of the head's skin, for the left
-and the right side alike. Those in `identity_modes.SIZES` are scaled there to
-the measured size; the others are in mm per standard deviation as they stand.
+and the right side alike. `identity_modes` scales those that have a measure;
+the others are in mm per standard deviation as they stand.
 """
 
 from __future__ import annotations
@@ -65,15 +65,23 @@ def sex(skin):
   return 0.5 * folded
 
 
-def size(skin):
-  """Everything larger by 2.2 %."""
-  return 0.022 * (skin.points - chart.CENTER)
-
-
 def face_width(skin):
   """Cheekbones and temples wider."""
   x, y, _ = skin.points.T
   return field(skin, x * smoothstep(75, 20, y))
+
+
+def forehead_width(skin):
+  """The forehead broader."""
+  x, y, _ = skin.points.T
+  across = np.clip(x / 52, -1, 1) * chart.bump(y - 34, 24)
+  return field(skin, across)
+
+
+def face_depth(skin):
+  """The face farther before the ears."""
+  _, y, z = skin.points.T
+  return field(skin, z=-np.clip(-z / 90, 0, 1) * smoothstep(110, 60, y))
 
 
 def face_height(skin):
@@ -130,9 +138,9 @@ def head_height(skin):
 
 
 def forehead_slope(skin):
-  """The forehead leaning back."""
+  """The forehead leaning back by 4 degrees."""
   _, y, z = skin.points.T
-  back = np.clip(y - 12, 0, 70)
+  back = 0.07 * np.clip(y - 12, 0, 70)
   return field(skin, z=-back * smoothstep(-150, -40, z))
 
 
@@ -144,11 +152,6 @@ def cheek_fullness(skin):
 def cheekbones(skin):
   """More prominent cheekbones."""
   return 2.0 * skin.near((46, -28, -17), (17, 11, 22))[:, None] * skin.normals
-
-
-def submental_fullness(skin):
-  """Fuller under the chin."""
-  return 4.0 * skin.near((0, -121, -40), (40, 10, 22))[:, None] * skin.normals
 
 
 def midface_depth(skin):

@@ -1,0 +1,167 @@
+"""Smooth random changes of shape that the named modes leave out.
+
+A Gaussian process along the (smoothed) normal: motion along the skin is what
+the named modes are for. Its length scale is short around eyes, nose and mouth
+and long on cheeks and forehead. The process is conditioned on having no part
+in the named modes or in rigid motion and on changing no measure, and its
+leading principal components are the modes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from facerec_jax.model_files.builtin import chart
+from facerec_jax.model_files.builtin import eyes
+from facerec_jax.model_files.builtin import identity_modes
+
+
+class Process(NamedTuple):
+  """Hyper-parameters, chosen by how well few modes fit scanned faces.
+
+  Attributes:
+    broad: length scale of the slow part, mm.
+    far: length scale of the local part on cheeks and forehead, mm.
+    near: the same around the features.
+    slow_share: amplitude of the slow part relative to the local one's.
+    feature_gain: how much more the features vary than cheek and forehead.
+  """
+
+  broad: float = 38.0
+  far: float = 20.0
+  near: float = 10.0
+  slow_share: float = 1.5
+  feature_gain: float = 0.5
+
+
+PROCESS = Process()
+_NORMAL_REACH = 5.0  # mm that normals are smoothed over
+_SUPPORT = 520  # points of one half that the process is solved on
+_RANK = 340
+# Where the local part is short: place and half widths, mm.
+_FEATURES = (
+  ((0, -36, 14), (17, 20, 24)),
+  ((10, -44, 8), (13, 10, 16)),
+  ((0, -70, 8), (27, 15, 20)),
+  ((31, -4, -12), (21, 15, 20)),
+  ((0, -104, 0), (18, 12, 20)),
+)
+
+
+def smooth_modes(
+  sculpture, others, gradients, region, count, process=PROCESS
+) -> np.ndarray:
+  """Leading modes, alike on both sides; of unit size within the process.
+
+  Args:
+    sculpture: the mean.
+    others: [V, 3, k] fields that the modes have no part in.
+    gradients: [m, V, 3] of measures that they do not change.
+    region: [r] vertices of the skin where the modes are told apart.
+    count: how many.
+    process: hyper-parameters.
+
+  Returns:
+    [V, 3, count] mm.
+  """
+  raw = sculpture.carry(_draws(sculpture, process))
+  conditions = np.concatenate(
+    [
+      np.einsum("vck,vcr->kr", others[region], raw[region], optimize=True),
+      np.einsum("mvc,vcr->mr", gradients, raw, optimize=True),
+    ]
+  )
+  size = np.linalg.norm(conditions, axis=1, keepdims=True)
+  conditions = conditions / np.maximum(size, 1e-9)
+  # Draws with weights in the null space fulfil the conditions.
+  _, size, rows = np.linalg.svd(conditions, full_matrices=True)
+  free = rows[(size > 1e-9 * size[0]).sum() :]
+  raw = raw @ free.T
+  weight = np.sqrt(vertex_areas(sculpture)[region])[:, None, None]
+  flat = (weight * raw[region]).reshape(-1, raw.shape[-1])
+  _, mix = np.linalg.eigh(flat.T @ flat)
+  modes = raw @ mix[:, ::-1][:, :count]
+  # A fixed sign: the largest entry is positive.
+  top = np.abs(modes).reshape(-1, count).argmax(axis=0)
+  return modes * np.sign(modes.reshape(-1, count)[top, np.arange(count)])
+
+
+def vertex_areas(sculpture) -> np.ndarray:
+  """[n] a third of the area of the triangles around each vertex, mm^2."""
+  triangles, points = sculpture.mesh.triangles, sculpture.head
+  a, b, c = (points[triangles[:, k]] for k in range(3))
+  area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
+  return np.bincount(triangles.ravel(), np.repeat(area, 3), len(points))
+
+
+def smooth_normals(sculpture) -> np.ndarray:
+  """[n, 3] unit normals averaged over space: equal where lips touch."""
+  skin = identity_modes.skin_of(sculpture)
+  weight = vertex_areas(sculpture)[:, None] * skin.normals
+  tree = cKDTree(skin.points)
+  near = tree.sparse_distance_matrix(tree, 3 * _NORMAL_REACH).tocsr()
+  near.data = chart.bump(near.data, _NORMAL_REACH)
+  total = near @ weight + weight  # the matrix leaves out distances of zero
+  return total / np.linalg.norm(total, axis=1, keepdims=True)
+
+
+def _draws(sculpture, process):
+  """[n, 3, r] fields whose N(0, 1) combinations are draws of the process."""
+  points = sculpture.head
+  front = np.flatnonzero(
+    (points[:, 2] > -110) & (points[:, 1] > -125) & (points[:, 0] >= 0)
+  )
+  random = np.random.default_rng(3)
+  support = points[random.choice(front, _SUPPORT, replace=False)]
+  value, vector = np.linalg.eigh(_kernel(support, support, process))
+  keep = np.argsort(value)[::-1][:_RANK]
+  value, vector = value[keep], vector[:, keep]
+  valid = value > 1e-7 * value[0]
+  heights = _kernel(points, support, process) @ (
+    vector[:, valid] / np.sqrt(value[valid])
+  )
+  normals = smooth_normals(sculpture)
+  fields = [
+    eyes.follow_lids(height[:, None] * normals, points, sculpture.mesh)
+    for height in heights.T
+  ]
+  return np.stack(fields, axis=-1)
+
+
+def _kernel(a, b, process):
+  """Covariance of heights, alike on both sides: k(a, b) + k(a, mirrored b)."""
+  return _one_sided(a, b, process) + _one_sided(a, b * [-1, 1, 1], process)
+
+
+def _one_sided(a, b, process):
+  square = ((a[:, None] - b[None]) ** 2).sum(-1)
+  slow = process.slow_share**2 * np.exp(-0.5 * square / process.broad**2)
+  near_a, near_b = _feature(a), _feature(b)
+  length_a, length_b = (
+    process.far + (process.near - process.far) * near
+    for near in (near_a, near_b)
+  )
+  gain = np.outer(
+    1 + process.feature_gain * near_a, 1 + process.feature_gain * near_b
+  )
+  # Gibbs' kernel in the two dimensions of the skin.
+  mean_square = 0.5 * (length_a[:, None] ** 2 + length_b[None] ** 2)
+  local = length_a[:, None] * length_b[None] / mean_square
+  local = gain * local * np.exp(-0.5 * square / mean_square)
+  fade_a, fade_b = (chart.smoothstep(-140, -80, p[:, 2]) for p in (a, b))
+  return np.outer(fade_a, fade_b) * (slow + local)
+
+
+def _feature(points):
+  """[n] 1 on eyes, nose, mouth and chin, 0 away from them."""
+  folded = np.abs(points) * [1, 0, 0] + points * [0, 1, 1]
+  away = np.stack(
+    [
+      np.linalg.norm((folded - np.array(c)) / np.array(w, float), axis=1)
+      for c, w in _FEATURES
+    ]
+  ).min(axis=0)
+  return 1 - chart.smoothstep(0.6, 1.5, away)
