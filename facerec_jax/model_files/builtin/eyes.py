@@ -66,13 +66,13 @@ def slide(displacement, points, mesh, shift) -> np.ndarray:
   """Lets lids move along the eyeball only, relative to its own shift.
 
   Args:
-    displacement: [n, 3] of the head, mm.
+    displacement: [n, 3, ...] of the head, mm.
     points: [n, 3] of the head before it.
     mesh: the head's mesh.
-    shift: [2, 3] displacement of the eyeballs.
+    shift: [2, 3, ...] displacement of the eyeballs.
 
   Returns:
-    [n, 3] without the part that would lift or sink the lids.
+    [n, 3, ...] without the part that would lift or sink the lids.
   """
   displacement = displacement.copy()
   weight = chart.bump(near_lids(mesh), 4.0)
@@ -80,10 +80,11 @@ def slide(displacement, points, mesh, shift) -> np.ndarray:
     mine = mesh.opened[:, 0] * side > 0
     normal = points[mine] - center
     normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    lift = ((displacement[mine] - moved) * normal).sum(axis=1)
+    lift = np.einsum("nc...,nc->n...", displacement[mine] - moved, normal)
     # The corners lie beside the eyeball, not on it.
     on_front = chart.smoothstep(0.15, 0.6, normal[:, 2])
-    displacement[mine] -= (weight[mine] * on_front * lift)[:, None] * normal
+    held = (weight[mine] * on_front)[:, None] * normal
+    displacement[mine] -= np.einsum("nc,n...->nc...", held, lift)
   return displacement
 
 

@@ -92,9 +92,9 @@ def face_height(skin):
 
 def nose_length(skin):
   """The nose longer, the chin where it was."""
-  y = skin.points[:, 1]
+  x, y, _ = skin.points.T
   heights, shares = [-117, -80, -49, -25, 0], [0, 0.65, 1, 0.5, 0]
-  return field(skin, y=-np.interp(y, heights, shares))
+  return field(skin, y=-np.interp(y, heights, shares) * bump(x, 34))
 
 
 def jaw_width(skin):
@@ -110,8 +110,10 @@ def jaw_depth(skin):
 
 
 def chin_height(skin):
-  """The chin taller."""
-  return field(skin, y=-smoothstep(-84, -110, skin.points[:, 1]))
+  """The chin taller: the fold above it higher, its lower edge lower."""
+  x, y, _ = skin.points.T
+  higher = bump(np.where(y > -89, (y + 89) / 11, (y + 89) / 14), 1.0)
+  return field(skin, y=(higher - smoothstep(-100, -118, y)) * bump(x, 34))
 
 
 def chin_width(skin):

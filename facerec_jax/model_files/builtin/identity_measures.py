@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -57,35 +59,35 @@ class Changes:
 
   Attributes:
     names: of the measures.
-    gradients: [m, V, 3] mm per mm.
   """
 
   def __init__(self, sculpture, measures):
     self.names = list(measures)
-    self.gradients = np.stack(
-      [_gradient(sculpture, measure) for measure in measures.values()]
-    )
+    self._ends = []
+    for measure in measures.values():
+      index = [vertex(sculpture, end) for end in measure.ends]
+      self._ends.append((index, _direction(sculpture, measure, index)))
 
   def __call__(self, fields) -> np.ndarray:
-    """[m, k] of displacements [V, 3, k]."""
-    return np.einsum("mvc,vck->mk", self.gradients, fields, optimize=True)
+    """[m, k] mm, of displacements [V, 3, k]."""
+    return np.stack(
+      [
+        direction
+        @ (fields[index[-1]] - (fields[index[0]] if index[1:] else 0.0))
+        for index, direction in self._ends
+      ]
+    )
 
   def __add__(self, other) -> Changes:
     """The measures of both."""
-    both = object.__new__(Changes)
+    both = copy.copy(self)
     both.names = self.names + other.names
-    both.gradients = np.concatenate([self.gradients, other.gradients])
+    both._ends = self._ends + other._ends
     return both
 
 
-def _gradient(sculpture, measure):
-  index = [vertex(sculpture, end) for end in measure.ends]
-  direction = measure.direction
-  if direction is None:
-    span = sculpture.points[index[1]] - sculpture.points[index[0]]
-    direction = span / np.linalg.norm(span)
-  gradient = np.zeros_like(sculpture.points)
-  gradient[index[-1]] = direction
-  if len(index) == 2:
-    gradient[index[0]] = -np.asarray(direction, float)
-  return gradient
+def _direction(sculpture, measure, index):
+  if measure.direction is not None:
+    return np.array(measure.direction, float)
+  span = sculpture.points[index[1]] - sculpture.points[index[0]]
+  return span / np.linalg.norm(span)

@@ -82,7 +82,7 @@ _ON_PARTS = {
   "weight": ("neck",),
 }
 # Least share of a detail's variance that its own mode keeps.
-_LEAST_OWN = 0.3
+_LEAST_OWN = 0.2
 
 
 class NamedModes(NamedTuple):
@@ -91,12 +91,12 @@ class NamedModes(NamedTuple):
   Attributes:
     face: of the face, by name.
     head: of cranium and ears.
-    changes: [m, V, 3] the linear measures that all other modes must keep.
+    changes: the linear measures that all other modes must keep.
   """
 
   face: dict[str, np.ndarray]
   head: dict[str, np.ndarray]
-  changes: np.ndarray
+  changes: identity_measures.Changes
 
 
 def skin_of(sculpture) -> identity_fields.Skin:
@@ -160,7 +160,7 @@ def named_modes(sculpture) -> NamedModes:
     (_SHAPE, shape),
   )
   behind = ((_HEAD, columns[..., split:]), (_BACK, back))
-  return NamedModes(_by_name(in_front), _by_name(behind), core.gradients)
+  return NamedModes(_by_name(in_front), _by_name(behind), core)
 
 
 def _by_name(groups):

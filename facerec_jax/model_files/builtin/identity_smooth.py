@@ -27,20 +27,18 @@ class Process(NamedTuple):
     far: length scale of the local part on cheeks and forehead, mm.
     near: the same around the features.
     slow_share: amplitude of the slow part relative to the local one's.
-    feature_gain: how much more the features vary than cheek and forehead.
   """
 
   broad: float = 38.0
-  far: float = 20.0
+  far: float = 18.0
   near: float = 10.0
   slow_share: float = 1.5
-  feature_gain: float = 0.5
 
 
 PROCESS = Process()
 _NORMAL_REACH = 5.0  # mm that normals are smoothed over
-_SUPPORT = 520  # points of one half that the process is solved on
-_RANK = 340
+_SUPPORT = 450  # points of one half that the process is solved on
+_RANK = 280
 # Where the local part is short: place and half widths, mm.
 _FEATURES = (
   ((0, -36, 14), (17, 20, 24)),
@@ -52,14 +50,14 @@ _FEATURES = (
 
 
 def smooth_modes(
-  sculpture, others, gradients, region, count, process=PROCESS
+  sculpture, others, changes, region, count, process=PROCESS
 ) -> np.ndarray:
   """Leading modes, alike on both sides; of unit size within the process.
 
   Args:
     sculpture: the mean.
     others: [V, 3, k] fields that the modes have no part in.
-    gradients: [m, V, 3] of measures that they do not change.
+    changes: `identity_measures.Changes` of measures that they do not change.
     region: [r] vertices of the skin where the modes are told apart.
     count: how many.
     process: hyper-parameters.
@@ -71,7 +69,7 @@ def smooth_modes(
   conditions = np.concatenate(
     [
       np.einsum("vck,vcr->kr", others[region], raw[region], optimize=True),
-      np.einsum("mvc,vcr->mr", gradients, raw, optimize=True),
+      changes(raw),
     ]
   )
   size = np.linalg.norm(conditions, axis=1, keepdims=True)
@@ -124,11 +122,8 @@ def _draws(sculpture, process):
     vector[:, valid] / np.sqrt(value[valid])
   )
   normals = smooth_normals(sculpture)
-  fields = [
-    eyes.follow_lids(height[:, None] * normals, points, sculpture.mesh)
-    for height in heights.T
-  ]
-  return np.stack(fields, axis=-1)
+  fields = heights[:, None] * normals[..., None]
+  return eyes.follow_lids(fields, points, sculpture.mesh)
 
 
 def _kernel(a, b, process):
@@ -139,18 +134,14 @@ def _kernel(a, b, process):
 def _one_sided(a, b, process):
   square = ((a[:, None] - b[None]) ** 2).sum(-1)
   slow = process.slow_share**2 * np.exp(-0.5 * square / process.broad**2)
-  near_a, near_b = _feature(a), _feature(b)
   length_a, length_b = (
-    process.far + (process.near - process.far) * near
-    for near in (near_a, near_b)
-  )
-  gain = np.outer(
-    1 + process.feature_gain * near_a, 1 + process.feature_gain * near_b
+    process.far + (process.near - process.far) * _feature(points)
+    for points in (a, b)
   )
   # Gibbs' kernel in the two dimensions of the skin.
   mean_square = 0.5 * (length_a[:, None] ** 2 + length_b[None] ** 2)
   local = length_a[:, None] * length_b[None] / mean_square
-  local = gain * local * np.exp(-0.5 * square / mean_square)
+  local = local * np.exp(-0.5 * square / mean_square)
   fade_a, fade_b = (chart.smoothstep(-140, -80, p[:, 2]) for p in (a, b))
   return np.outer(fade_a, fade_b) * (slow + local)
 

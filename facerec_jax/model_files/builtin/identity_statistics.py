@@ -66,7 +66,7 @@ DETAIL = {
   "eye_tilt": Measure((42, 45), 1.15, direction=(0, 1, 0)),
   "brow_height": Measure((24,), 2.5, direction=(0, 1, 0)),
   "brow_arch": Measure((22, 25), 1.8, direction=(0, 1, 0)),
-  "tip_rotation": Measure(("prn",), 2.4, direction=(0, 1, 0)),
+  "tip_rotation": Measure(("sn", "prn"), 2.4, direction=(0, 1, 0)),
   "root_height": Measure((27,), 1.8, direction=(0, 0, 1)),
   "root_breadth": Measure(("root", "-root"), 2.1),
   "nose_hump": Measure((28,), 1.2, direction=(0, 0, 1)),
@@ -182,6 +182,8 @@ _CORRELATIONS = {
     "ear_breadth": 0.09,
   },
   "lower_lip": {"upper_lip": 0.8},
+  # The upper lip's height, 2.1 mm (Farkas), is less than both parts' together.
+  "philtrum_length": {"upper_lip": -0.45, "lower_lip": -0.35},
 }
 # Lips are fuller where noses are broader.
 LIPS_WITH_NOSE_BREADTH = 0.3
