@@ -62,7 +62,7 @@ def cover(points, mesh, centers_, gap=LID_THICKNESS) -> np.ndarray:
   return points
 
 
-def slide(displacement, points, mesh, shift) -> np.ndarray:
+def slide(displacement, points, mesh, shift, reach=4.0) -> np.ndarray:
   """Lets lids move along the eyeball only, relative to its own shift.
 
   Args:
@@ -70,12 +70,13 @@ def slide(displacement, points, mesh, shift) -> np.ndarray:
     points: [n, 3] of the head before it.
     mesh: the head's mesh.
     shift: [2, 3, ...] displacement of the eyeballs.
+    reach: how far from the margin the rule holds, mm of the chart.
 
   Returns:
     [n, 3, ...] without the part that would lift or sink the lids.
   """
   displacement = displacement.copy()
-  weight = chart.bump(near_lids(mesh), 4.0)
+  weight = chart.bump(near_lids(mesh), reach)
   for center, moved, side in zip(centers(), shift, (1.0, -1.0), strict=True):
     mine = mesh.opened[:, 0] * side > 0
     normal = points[mine] - center
@@ -88,10 +89,10 @@ def slide(displacement, points, mesh, shift) -> np.ndarray:
   return displacement
 
 
-def follow_lids(displacement, points, mesh) -> np.ndarray:
+def follow_lids(displacement, points, mesh, reach=4.0) -> np.ndarray:
   """`slide` with eyeballs that move as their lid margins do on average."""
   shift = [displacement[margin].mean(axis=0) for margin in margins(mesh)]
-  return slide(displacement, points, mesh, shift)
+  return slide(displacement, points, mesh, shift, reach)
 
 
 def margins(mesh) -> tuple[np.ndarray, np.ndarray]:

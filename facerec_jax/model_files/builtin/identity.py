@@ -10,7 +10,9 @@ residual modes follow.
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
+from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import identity_fields
 from facerec_jax.model_files.builtin import identity_modes
@@ -21,10 +23,15 @@ NUM_FACE = 80
 NUM_FINE = 20  # smooth ones beyond them
 # Expected rms of the smooth modes over the face, mm: what is left of people
 # when their named measures are known.
-SMOOTH_RMS = 1.3
+SMOOTH_RMS = 1.0
+# Their sizes fall more slowly than the process has them: to this power, as in
+# fits of scanned faces.
+_SIZE_POWER = 0.4
 # Fluctuating asymmetry: rms difference of a landmark from its mirrored partner
 # in the population (normal adults: 0.6-1.0 mm, chin up to 2), mm.
 ASYMMETRY_RMS = 0.85
+
+_BEHIND_REACH = 5.0  # mm across the face that teeth follow the skin over
 
 # Smooth shifts of one side against the other: centre, direction.
 _ASYMMETRIES = {
@@ -53,7 +60,31 @@ def basis(sculpture) -> tuple[np.ndarray, tuple[str, ...]]:
     **_asymmetry(sculpture),
     **dict(list(smooth.items())[count:]),
   }
-  return np.stack(list(modes.values()), axis=-1), tuple(modes)
+  fields = np.stack(list(modes.values()), axis=-1)
+  return _keep_behind_lips(sculpture, fields), tuple(modes)
+
+
+def _keep_behind_lips(sculpture, fields):
+  """Teeth and the mouth's pocket move with the skin before them, [V, 3, K]."""
+  near = np.flatnonzero(
+    (np.abs(sculpture.head[:, 0]) < 45)
+    & (np.abs(sculpture.head[:, 1] + 71) < 32)
+    & (sculpture.head[:, 2] > -45)
+  )
+  skin = sculpture.head[near]
+  fields = fields.copy()
+  for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
+    if part.name not in ("teeth", "mouth_interior"):
+      continue
+    offset = part.points[:, None, :2] - skin[None, :, :2]
+    weight = np.exp(-0.5 * (offset**2).sum(-1) / _BEHIND_REACH**2)
+    weight /= weight.sum(axis=1, keepdims=True)
+    spread = np.tensordot(weight, fields[near], axes=1)
+    # At the seam the pocket is joined to the lips.
+    depth = cKDTree(sculpture.head[sculpture.mesh.seam]).query(part.points)[0]
+    share = chart.smoothstep(3.0, 7.0, depth)[:, None, None]
+    fields[where] += share * (spread - fields[where])
+  return fields
 
 
 def face_region(points) -> np.ndarray:
@@ -82,8 +113,9 @@ def _smooth(sculpture, named):
     region,
     NUM_FACE - len(named.face) + NUM_FINE,
   )
-  size = np.sqrt((modes[region] ** 2).sum(axis=(1, 2)).mean())
-  modes = modes * (SMOOTH_RMS / size)
+  size = np.sqrt((modes[region] ** 2).sum(axis=1).mean(axis=0))
+  wanted = size**_SIZE_POWER
+  modes = modes * (SMOOTH_RMS * wanted / np.linalg.norm(wanted) / size)
   return {f"smooth_{k:02d}": modes[..., k] for k in range(modes.shape[-1])}
 
 

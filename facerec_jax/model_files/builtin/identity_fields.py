@@ -73,9 +73,9 @@ def face_width(skin):
 
 def forehead_width(skin):
   """The forehead broader."""
-  x, y, _ = skin.points.T
-  across = np.clip(x / 52, -1, 1) * chart.bump(y - 34, 24)
-  return field(skin, across)
+  x, y, z = skin.points.T
+  front = smoothstep(-15, 40, y) * smoothstep(-105, -25, z)
+  return field(skin, np.clip(x / 52, -1, 1) * front)
 
 
 def face_depth(skin):
@@ -99,8 +99,8 @@ def nose_length(skin):
 
 def jaw_width(skin):
   """The angles of the jaw wider."""
-  x = skin.points[:, 0]
-  return field(skin, x * skin.near((0, -85, -60), (1e3, 28, 60)))
+  x, y, z = skin.points.T
+  return field(skin, x * smoothstep(-30, -84, y) * bump((z + 60), 60))
 
 
 def jaw_depth(skin):
@@ -118,8 +118,8 @@ def chin_height(skin):
 
 def chin_width(skin):
   """The chin broader."""
-  x = np.tanh(skin.points[:, 0] / 10)
-  return field(skin, x * skin.near((10, -106, -3), (22, 13, 22)))
+  x = skin.points[:, 0] / 20
+  return field(skin, x * skin.near((10, -106, -3), (20, 14, 22)))
 
 
 def head_length(skin):
@@ -129,8 +129,9 @@ def head_length(skin):
 
 def head_breadth(skin):
   """The skull broader."""
-  x, y, _ = skin.points.T
-  return field(skin, np.clip(x / 75, -1, 1) * smoothstep(-20, 40, y))
+  x, y, z = skin.points.T
+  back = smoothstep(-20, 40, y) * smoothstep(-5, -95, z)
+  return field(skin, np.clip(x / 75, -1, 1) * back)
 
 
 def head_height(skin):

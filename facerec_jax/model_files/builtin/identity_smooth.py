@@ -37,8 +37,10 @@ class Process(NamedTuple):
 
 PROCESS = Process()
 _NORMAL_REACH = 5.0  # mm that normals are smoothed over
+_LID_REACH = 6.5  # mm, where skin lies close over the eyeball
 _SUPPORT = 450  # points of one half that the process is solved on
 _RANK = 280
+_MIRROR = np.array([-1.0, 1.0, 1.0])
 # Where the local part is short: place and half widths, mm.
 _FEATURES = (
   ((0, -36, 14), (17, 20, 24)),
@@ -100,9 +102,11 @@ def smooth_normals(sculpture) -> np.ndarray:
   skin = identity_modes.skin_of(sculpture)
   weight = vertex_areas(sculpture)[:, None] * skin.normals
   tree = cKDTree(skin.points)
-  near = tree.sparse_distance_matrix(tree, 3 * _NORMAL_REACH).tocsr()
+  near = tree.sparse_distance_matrix(
+    tree, 3 * _NORMAL_REACH, output_type="coo_matrix"
+  ).tocsr()
   near.data = chart.bump(near.data, _NORMAL_REACH)
-  total = near @ weight + weight  # the matrix leaves out distances of zero
+  total = near @ weight
   return total / np.linalg.norm(total, axis=1, keepdims=True)
 
 
@@ -123,27 +127,51 @@ def _draws(sculpture, process):
   )
   normals = smooth_normals(sculpture)
   fields = heights[:, None] * normals[..., None]
-  return eyes.follow_lids(fields, points, sculpture.mesh)
+  return eyes.follow_lids(fields, points, sculpture.mesh, _LID_REACH)
 
 
 def _kernel(a, b, process):
-  """Covariance of heights, alike on both sides: k(a, b) + k(a, mirrored b)."""
-  return _one_sided(a, b, process) + _one_sided(a, b * [-1, 1, 1], process)
+  """Covariance of heights, alike on both sides.
+
+  k(a, b) + k(a, mirrored b), divided by its spread, which would be larger on
+  the midline than beside it.
+  """
+  both = _one_sided(a, b, process) + _one_sided(a, b * _MIRROR, process)
+  spread_a, spread_b = (
+    _fade(p) / np.sqrt(1 + _with_mirror_image(p, process)) for p in (a, b)
+  )
+  return both * np.outer(spread_a, spread_b)
+
+
+def _with_mirror_image(points, process):
+  """[n] correlation of each point with its mirror image, before folding."""
+  square = (2 * points[:, 0]) ** 2
+  slow = process.slow_share**2
+  local = np.exp(-0.5 * square / _lengths(points, process) ** 2)
+  total = slow * np.exp(-0.5 * square / process.broad**2) + local
+  return total / (slow + 1)
 
 
 def _one_sided(a, b, process):
   square = ((a[:, None] - b[None]) ** 2).sum(-1)
   slow = process.slow_share**2 * np.exp(-0.5 * square / process.broad**2)
-  length_a, length_b = (
-    process.far + (process.near - process.far) * _feature(points)
-    for points in (a, b)
-  )
+  length_a, length_b = _lengths(a, process), _lengths(b, process)
   # Gibbs' kernel in the two dimensions of the skin.
   mean_square = 0.5 * (length_a[:, None] ** 2 + length_b[None] ** 2)
   local = length_a[:, None] * length_b[None] / mean_square
-  local = local * np.exp(-0.5 * square / mean_square)
-  fade_a, fade_b = (chart.smoothstep(-140, -80, p[:, 2]) for p in (a, b))
-  return np.outer(fade_a, fade_b) * (slow + local)
+  return slow + local * np.exp(-0.5 * square / mean_square)
+
+
+def _lengths(points, process):
+  """[n] length scale of the local part, mm."""
+  return process.far + (process.near - process.far) * _feature(points)
+
+
+def _fade(points):
+  """[n] 1 on the face, 0 on crown, ears and neck."""
+  _, y, z = points.T
+  front = chart.smoothstep(-105, -60, z)
+  return front * chart.smoothstep(78, 40, y) * chart.smoothstep(-135, -110, y)
 
 
 def _feature(points):

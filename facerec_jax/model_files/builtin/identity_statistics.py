@@ -58,7 +58,7 @@ HEAD = {
 # Spreads of the finer measures, after what the ones above bring along.
 DETAIL = {
   "chin_height": Measure(("sl", "gn"), 3.0),
-  "chin_width": Measure((9, 7), 4.0),
+  "chin_width": Measure((9, 7), 3.3),
   "brow_ridge": Measure(("g",), 1.8, direction=(0, 0, 1)),
   "eye_depth": Measure(("eye",), 1.8, direction=(0, 0, -1)),
   "fissure_length": Measure((42, 45), 1.5),
@@ -66,7 +66,7 @@ DETAIL = {
   "eye_tilt": Measure((42, 45), 1.15, direction=(0, 1, 0)),
   "brow_height": Measure((24,), 2.5, direction=(0, 1, 0)),
   "brow_arch": Measure((22, 25), 1.8, direction=(0, 1, 0)),
-  "tip_rotation": Measure(("sn", "prn"), 2.4, direction=(0, 1, 0)),
+  "tip_rotation": Measure(("sn", "prn"), 2.0, direction=(0, 1, 0)),
   "root_height": Measure((27,), 1.8, direction=(0, 0, 1)),
   "root_breadth": Measure(("root", "-root"), 2.1),
   "nose_hump": Measure((28,), 1.2, direction=(0, 0, 1)),
