@@ -121,7 +121,7 @@ def _smooth(sculpture, named):
 
 def _asymmetry(sculpture):
   """Fluctuating asymmetry by name; the sides move against each other."""
-  skin = identity_modes.skin_of(sculpture)
+  skin = identity_fields.skin_of(sculpture)
   mesh = sculpture.mesh
   modes = {}
   for name, (center, direction) in _ASYMMETRIES.items():

@@ -108,7 +108,7 @@ def _vermilion(skin, upper):
   away = chart.lip_distance(skin.opened)
   mine = chart.is_upper(skin.opened) == upper
   mine = mine * np.exp(-0.5 * (skin.opened[:, 0] / 16.0) ** 4)
-  tall = np.clip(away / 6, 0, 1) * np.exp(-np.maximum(away - 5, 0) / 4)
+  tall = np.clip(away / 7, 0, 1) * np.exp(-np.maximum(away - 6, 0) / 6)
   return field(
     skin,
     y=(1 if upper else -1) * mine * tall,

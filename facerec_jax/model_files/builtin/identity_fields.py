@@ -10,12 +10,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import measurements
+from facerec_jax.model_files.builtin import sculpture as sculpture_lib
 from facerec_jax.model_files.builtin import surface
 
 bump, smoothstep = chart.bump, chart.smoothstep
+_NORMAL_REACH = 5.0  # mm that normals are smoothed over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Skin:
   Attributes:
     points: [n, 3] mm.
     opened: [n, 2] opened chart.
-    normals: [n, 3].
+    normals: [n, 3] unit, smooth.
   """
 
   points: np.ndarray
@@ -37,6 +40,29 @@ class Skin:
     folded = np.abs(self.points) * [1, 0, 0] + self.points * [0, 1, 1]
     offset = (folded - np.asarray(center)) / np.asarray(widths, float)
     return np.exp(-0.5 * (offset**2).sum(axis=1))
+
+
+def skin_of(sculpture) -> Skin:
+  """The head's skin, with normals averaged over space: equal where lips touch.
+  """
+  points = sculpture.head
+  sharp = sculpture_lib.vertex_normals(points, sculpture.mesh.triangles)
+  tree = cKDTree(points)
+  near = tree.sparse_distance_matrix(
+    tree, 3 * _NORMAL_REACH, output_type="coo_matrix"
+  ).tocsr()
+  near.data = bump(near.data, _NORMAL_REACH)
+  normals = near @ (vertex_areas(sculpture)[:, None] * sharp)
+  normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+  return Skin(points, sculpture.mesh.opened, normals)
+
+
+def vertex_areas(sculpture) -> np.ndarray:
+  """[n] a third of the area of the triangles around each vertex, mm^2."""
+  triangles, points = sculpture.mesh.triangles, sculpture.head
+  a, b, c = (points[triangles[:, k]] for k in range(3))
+  area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
+  return np.bincount(triangles.ravel(), np.repeat(area, 3), len(points))
 
 
 def field(skin, x=0.0, y=0.0, z=0.0):
@@ -68,7 +94,9 @@ def sex(skin):
 def face_width(skin):
   """Cheekbones and temples wider."""
   x, y, _ = skin.points.T
-  return field(skin, x * smoothstep(75, 20, y))
+  # Beside the eyes; their distance is a measure of its own.
+  side = np.sign(x) * smoothstep(30, 70, np.abs(x))
+  return field(skin, side * smoothstep(75, 20, y))
 
 
 def forehead_width(skin):

@@ -21,7 +21,8 @@ from facerec_jax.model_files.builtin import identity_fields
 from facerec_jax.model_files.builtin import identity_life
 from facerec_jax.model_files.builtin import identity_measures
 from facerec_jax.model_files.builtin import identity_statistics
-from facerec_jax.model_files.builtin import sculpture as sculpture_lib
+
+LID_REACH = 6.5  # mm from the lid margin, where skin lies close to the eyeball
 
 _LIFE = (identity_fields.sex, identity_life.age, identity_life.weight)
 # In the order of `identity_statistics.FACE`, `DETAIL`.
@@ -99,37 +100,31 @@ class NamedModes(NamedTuple):
   changes: identity_measures.Changes
 
 
-def skin_of(sculpture) -> identity_fields.Skin:
-  """The head's skin as the fields need it."""
-  normals = sculpture_lib.vertex_normals(
-    sculpture.head, sculpture.mesh.triangles
-  )
-  return identity_fields.Skin(sculpture.head, sculpture.mesh.opened, normals)
-
-
-def whole(sculpture, function) -> np.ndarray:
+def whole(sculpture, skin, function) -> np.ndarray:
   """[V, 3] a field on the skin and on what hangs on it."""
   name = function.__name__
-  field = function(skin_of(sculpture))
+  field = function(skin)
   if name not in _WHOLE_HEAD:
     # The back of the head is no part of these measures.
     in_front = chart.smoothstep(-165, -100, sculpture.head[:, 2])
     field = field * in_front[:, None]
-  field = eyes.follow_lids(field, sculpture.head, sculpture.mesh)
+  field = eyes.follow_lids(field, sculpture.head, sculpture.mesh, LID_REACH)
   moved = sculpture.carry(field)
   for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
     if part.name in _ON_PARTS.get(name, ()):
       uv = chart.to_chart(part.points)
-      skin = identity_fields.Skin(part.points, uv, np.zeros_like(part.points))
-      moved[where] = function(skin)
+      flat = np.zeros_like(part.points)
+      moved[where] = function(identity_fields.Skin(part.points, uv, flat))
   return moved
 
 
 def named_modes(sculpture) -> NamedModes:
   """The calibrated named modes."""
 
+  skin = identity_fields.skin_of(sculpture)
+
   def raw(functions):
-    return np.stack([whole(sculpture, f) for f in functions], axis=-1)
+    return np.stack([whole(sculpture, skin, f) for f in functions], axis=-1)
 
   face, head, detail = (
     identity_measures.Changes(sculpture, table)

@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import eyes
+from facerec_jax.model_files.builtin import identity_fields
 from facerec_jax.model_files.builtin import identity_modes
 
 
@@ -36,8 +36,6 @@ class Process(NamedTuple):
 
 
 PROCESS = Process()
-_NORMAL_REACH = 5.0  # mm that normals are smoothed over
-_LID_REACH = 6.5  # mm, where skin lies close over the eyeball
 _SUPPORT = 450  # points of one half that the process is solved on
 _RANK = 280
 _MIRROR = np.array([-1.0, 1.0, 1.0])
@@ -80,34 +78,13 @@ def smooth_modes(
   _, size, rows = np.linalg.svd(conditions, full_matrices=True)
   free = rows[(size > 1e-9 * size[0]).sum() :]
   raw = raw @ free.T
-  weight = np.sqrt(vertex_areas(sculpture)[region])[:, None, None]
+  weight = np.sqrt(identity_fields.vertex_areas(sculpture)[region])[:, None, None]
   flat = (weight * raw[region]).reshape(-1, raw.shape[-1])
   _, mix = np.linalg.eigh(flat.T @ flat)
   modes = raw @ mix[:, ::-1][:, :count]
   # A fixed sign: the largest entry is positive.
   top = np.abs(modes).reshape(-1, count).argmax(axis=0)
   return modes * np.sign(modes.reshape(-1, count)[top, np.arange(count)])
-
-
-def vertex_areas(sculpture) -> np.ndarray:
-  """[n] a third of the area of the triangles around each vertex, mm^2."""
-  triangles, points = sculpture.mesh.triangles, sculpture.head
-  a, b, c = (points[triangles[:, k]] for k in range(3))
-  area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
-  return np.bincount(triangles.ravel(), np.repeat(area, 3), len(points))
-
-
-def smooth_normals(sculpture) -> np.ndarray:
-  """[n, 3] unit normals averaged over space: equal where lips touch."""
-  skin = identity_modes.skin_of(sculpture)
-  weight = vertex_areas(sculpture)[:, None] * skin.normals
-  tree = cKDTree(skin.points)
-  near = tree.sparse_distance_matrix(
-    tree, 3 * _NORMAL_REACH, output_type="coo_matrix"
-  ).tocsr()
-  near.data = chart.bump(near.data, _NORMAL_REACH)
-  total = near @ weight
-  return total / np.linalg.norm(total, axis=1, keepdims=True)
 
 
 def _draws(sculpture, process):
@@ -125,9 +102,9 @@ def _draws(sculpture, process):
   heights = _kernel(points, support, process) @ (
     vector[:, valid] / np.sqrt(value[valid])
   )
-  normals = smooth_normals(sculpture)
+  normals = identity_fields.skin_of(sculpture).normals
   fields = heights[:, None] * normals[..., None]
-  return eyes.follow_lids(fields, points, sculpture.mesh, _LID_REACH)
+  return eyes.follow_lids(fields, points, sculpture.mesh, identity_modes.LID_REACH)
 
 
 def _kernel(a, b, process):
@@ -170,8 +147,8 @@ def _lengths(points, process):
 def _fade(points):
   """[n] 1 on the face, 0 on crown, ears and neck."""
   _, y, z = points.T
-  front = chart.smoothstep(-105, -60, z)
-  return front * chart.smoothstep(78, 40, y) * chart.smoothstep(-135, -110, y)
+  front = chart.smoothstep(-86, -54, z)
+  return front * chart.smoothstep(66, 36, y) * chart.smoothstep(-127, -110, y)
 
 
 def _feature(points):

@@ -61,7 +61,7 @@ DETAIL = {
   "chin_width": Measure((9, 7), 3.3),
   "brow_ridge": Measure(("g",), 1.8, direction=(0, 0, 1)),
   "eye_depth": Measure(("eye",), 1.8, direction=(0, 0, -1)),
-  "fissure_length": Measure((42, 45), 1.5),
+  "fissure_length": Measure((42, 45), 1.2),
   "fissure_height": Measure((43, 47), 1.0),
   "eye_tilt": Measure((42, 45), 1.15, direction=(0, 1, 0)),
   "brow_height": Measure((24,), 2.5, direction=(0, 1, 0)),
@@ -70,8 +70,8 @@ DETAIL = {
   "root_height": Measure((27,), 1.8, direction=(0, 0, 1)),
   "root_breadth": Measure(("root", "-root"), 2.1),
   "nose_hump": Measure((28,), 1.2, direction=(0, 0, 1)),
-  "upper_lip": Measure(("ls", "sto"), 2.0, direction=(0, -1, 0)),
-  "lower_lip": Measure(("sto", "li"), 2.0, direction=(0, -1, 0)),
+  "upper_lip": Measure(("ls", "sto"), 1.8, direction=(0, -1, 0)),
+  "lower_lip": Measure(("sto", "li"), 1.8, direction=(0, -1, 0)),
   "lip_protrusion": Measure(("ls",), 2.8, direction=(0, 0, 1)),
   "philtrum_length": Measure(("sn", "ls"), 2.1),
 }
@@ -182,7 +182,9 @@ _CORRELATIONS = {
     "ear_breadth": 0.09,
   },
   "lower_lip": {"upper_lip": 0.8},
-  # The upper lip's height, 2.1 mm (Farkas), is less than both parts' together.
+  # Heights of the whole upper lip (2.1 mm, Farkas) and of the mandible vary
+  # less than their parts together.
+  "chin_height": {"lower_lip": -0.4, "upper_lip": -0.3},
   "philtrum_length": {"upper_lip": -0.45, "lower_lip": -0.35},
 }
 # Lips are fuller where noses are broader.
