@@ -11,6 +11,8 @@ from facerec_jax.model_files.builtin import measurements
 from facerec_jax.model_files.builtin import parts
 
 LID_THICKNESS = 1.0
+# The corners lie beside the eyeball, not on it.
+_FRONT = (0.15, 0.6)
 # Polar angles of the eyeball's rings: dense over pupil and iris.
 _IRIS_ANGLE = float(
   np.arcsin(measurements.IRIS_RADIUS / measurements.EYE_RADIUS)
@@ -62,7 +64,9 @@ def cover(points, mesh, centers_, gap=LID_THICKNESS) -> np.ndarray:
   return points
 
 
-def slide(displacement, points, mesh, shift, reach=4.0) -> np.ndarray:
+def slide(
+  displacement, points, mesh, shift, reach=4.0, front=_FRONT
+) -> np.ndarray:
   """Lets lids move along the eyeball only, relative to its own shift.
 
   Args:
@@ -71,6 +75,7 @@ def slide(displacement, points, mesh, shift, reach=4.0) -> np.ndarray:
     mesh: the head's mesh.
     shift: [2, 3, ...] displacement of the eyeballs.
     reach: how far from the margin the rule holds, mm of the chart.
+    front: z of the eyeball's normal where the rule sets in and holds fully.
 
   Returns:
     [n, 3, ...] without the part that would lift or sink the lids.
@@ -82,17 +87,16 @@ def slide(displacement, points, mesh, shift, reach=4.0) -> np.ndarray:
     normal = points[mine] - center
     normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
     lift = np.einsum("nc...,nc->n...", displacement[mine] - moved, normal)
-    # The corners lie beside the eyeball, not on it.
-    on_front = chart.smoothstep(0.15, 0.6, normal[:, 2])
+    on_front = chart.smoothstep(*front, normal[:, 2])
     held = (weight[mine] * on_front)[:, None] * normal
     displacement[mine] -= np.einsum("nc,n...->nc...", held, lift)
   return displacement
 
 
-def follow_lids(displacement, points, mesh, reach=4.0) -> np.ndarray:
-  """`slide` with eyeballs that move as their lid margins do on average."""
+def follow_lids(displacement, points, mesh, **rule) -> np.ndarray:
+  """`slide` (with its rule) where eyeballs move as lid margins do on average."""
   shift = [displacement[margin].mean(axis=0) for margin in margins(mesh)]
-  return slide(displacement, points, mesh, shift, reach)
+  return slide(displacement, points, mesh, shift, **rule)
 
 
 def margins(mesh) -> tuple[np.ndarray, np.ndarray]:

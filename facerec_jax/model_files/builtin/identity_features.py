@@ -112,7 +112,7 @@ def _vermilion(skin, upper):
   return field(
     skin,
     y=(1 if upper else -1) * mine * tall,
-    z=0.35 * mine * bump(away - 3, 2.5),
+    z=0.5 * mine * tall * bump(away - 4, 3),
   )
 
 

@@ -43,8 +43,7 @@ class Skin:
 
 
 def skin_of(sculpture) -> Skin:
-  """The head's skin, with normals averaged over space: equal where lips touch.
-  """
+  """The head's skin, with normals averaged over space: equal where lips touch."""
   points = sculpture.head
   sharp = sculpture_lib.vertex_normals(points, sculpture.mesh.triangles)
   tree = cKDTree(points)

@@ -22,7 +22,9 @@ from facerec_jax.model_files.builtin import identity_life
 from facerec_jax.model_files.builtin import identity_measures
 from facerec_jax.model_files.builtin import identity_statistics
 
-LID_REACH = 6.5  # mm from the lid margin, where skin lies close to the eyeball
+# Skin up to 6.5 mm from the lid margin lies close to the eyeball, and that of
+# the outer corner beside it.
+LID_RULE = {"reach": 6.5, "front": (-0.35, 0.1)}
 
 _LIFE = (identity_fields.sex, identity_life.age, identity_life.weight)
 # In the order of `identity_statistics.FACE`, `DETAIL`.
@@ -108,7 +110,8 @@ def whole(sculpture, skin, function) -> np.ndarray:
     # The back of the head is no part of these measures.
     in_front = chart.smoothstep(-165, -100, sculpture.head[:, 2])
     field = field * in_front[:, None]
-  field = eyes.follow_lids(field, sculpture.head, sculpture.mesh, LID_REACH)
+  rule = {} if name == "fissure_length" else LID_RULE
+  field = eyes.follow_lids(field, sculpture.head, sculpture.mesh, **rule)
   moved = sculpture.carry(field)
   for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
     if part.name in _ON_PARTS.get(name, ()):

@@ -78,7 +78,9 @@ def smooth_modes(
   _, size, rows = np.linalg.svd(conditions, full_matrices=True)
   free = rows[(size > 1e-9 * size[0]).sum() :]
   raw = raw @ free.T
-  weight = np.sqrt(identity_fields.vertex_areas(sculpture)[region])[:, None, None]
+  weight = np.sqrt(identity_fields.vertex_areas(sculpture)[region])[
+    :, None, None
+  ]
   flat = (weight * raw[region]).reshape(-1, raw.shape[-1])
   _, mix = np.linalg.eigh(flat.T @ flat)
   modes = raw @ mix[:, ::-1][:, :count]
@@ -104,7 +106,8 @@ def _draws(sculpture, process):
   )
   normals = identity_fields.skin_of(sculpture).normals
   fields = heights[:, None] * normals[..., None]
-  return eyes.follow_lids(fields, points, sculpture.mesh, identity_modes.LID_REACH)
+  rule = identity_modes.LID_RULE
+  return eyes.follow_lids(fields, points, sculpture.mesh, **rule)
 
 
 def _kernel(a, b, process):
