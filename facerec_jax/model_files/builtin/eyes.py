@@ -94,7 +94,10 @@ def slide(
 
 
 def follow_lids(displacement, points, mesh, **rule) -> np.ndarray:
-  """`slide` (with its rule) where eyeballs move as lid margins do on average."""
+  """`slide` with eyeballs that move as their lid margins do on average.
+
+  The keywords of `rule` are those of `slide`.
+  """
   shift = [displacement[margin].mean(axis=0) for margin in margins(mesh)]
   return slide(displacement, points, mesh, shift, **rule)
 
