@@ -43,7 +43,7 @@ class Skin:
 
 
 def skin_of(sculpture) -> Skin:
-  """The head's skin, with normals averaged over space: equal where lips touch."""
+  """The head's skin; its normals are averaged over space, so lips stay shut."""
   points = sculpture.head
   sharp = sculpture_lib.vertex_normals(points, sculpture.mesh.triangles)
   tree = cKDTree(points)

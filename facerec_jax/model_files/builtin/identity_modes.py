@@ -123,7 +123,6 @@ def whole(sculpture, skin, function) -> np.ndarray:
 
 def named_modes(sculpture) -> NamedModes:
   """The calibrated named modes."""
-
   skin = identity_fields.skin_of(sculpture)
 
   def raw(functions):
