@@ -5,8 +5,10 @@ face_width, face_height, eye_spacing, head and ears; NIOSH 2003 (Zhuang and
 Bradtmiller 2005) for jaw, forehead, nose and mouth; soldiers' heads (Flury and
 Riedwyl 1988) for the depths; Farkas 1994 for the finer ones, widened where the
 means of population groups lie farther apart. Correlations: ANSUR II among its
-own measures, Flury and Riedwyl among theirs, the NIOSH principal components'
-signs and sizes elsewhere.
+own measures, Flury and Riedwyl among theirs; face_height with nose_length from
+Farkas' spreads of both and of the lower face. The others (nose, mouth, jaw and
+forehead with the rest, and the lips) are our estimates, in sign after the NIOSH
+principal components.
 """
 
 from __future__ import annotations
@@ -190,8 +192,10 @@ _CORRELATIONS = {
 # Lips are fuller where noses are broader.
 LIPS_WITH_NOSE_BREADTH = 0.3
 
-# What 15 years (adjusted for weight; ANSUR II, men and women averaged) and one
-# standard deviation of weight (14 kg; ANSUR II) do to the measures, mm.
+# What 15 years and one standard deviation of weight (14 kg) do to the measures,
+# mm. ANSUR II: the ear's length and the face's height with age, the face's
+# width with weight, which is taken at three quarters of its slope; the others
+# are our estimates, small enough that a covariance is left.
 AGE = {"ear_length": 1.7, "face_height": 0.4, "ear_breadth": 0.4}
 WEIGHT = {
   "face_width": 2.6,
