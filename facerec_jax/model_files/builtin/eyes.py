@@ -13,6 +13,8 @@ from facerec_jax.model_files.builtin import parts
 LID_THICKNESS = 1.3
 _PRESSED = 0.9  # least distance of a moving lid from the eyeball, mm
 NEAR = 9.0  # mm from the lid margin within which skin lies over the eyeball
+# The corners lie beside the eyeball, not on it.
+_FRONT = (0.15, 0.6)
 # Polar angles of the eyeball's rings: dense over pupil and iris.
 _IRIS_ANGLE = float(
   np.arcsin(measurements.IRIS_RADIUS / measurements.EYE_RADIUS)
@@ -110,35 +112,42 @@ def turn(points, center, yaw: float, pitch: float) -> np.ndarray:
   return offset @ (np.array(about_y) @ about_x).T - offset
 
 
-def slide(displacement, points, mesh, shift) -> np.ndarray:
+def slide(
+  displacement, points, mesh, shift, reach=4.0, front=_FRONT
+) -> np.ndarray:
   """Lets lids move along the eyeball only, relative to its own shift.
 
   Args:
-    displacement: [n, 3] of the head, mm.
+    displacement: [n, 3, ...] of the head, mm.
     points: [n, 3] of the head before it.
     mesh: the head's mesh.
-    shift: [2, 3] displacement of the eyeballs.
+    shift: [2, 3, ...] displacement of the eyeballs.
+    reach: how far from the margin the rule holds, mm of the chart.
+    front: z of the eyeball's normal where the rule sets in and holds fully.
 
   Returns:
-    [n, 3] without the part that would lift or sink the lids.
+    [n, 3, ...] without the part that would lift or sink the lids.
   """
   displacement = displacement.copy()
-  weight = chart.bump(near_lids(mesh), 4.0)
+  weight = chart.bump(near_lids(mesh), reach)
   for center, moved, side in zip(centers(), shift, (1.0, -1.0), strict=True):
     mine = mesh.opened[:, 0] * side > 0
     normal = points[mine] - center
     normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    lift = ((displacement[mine] - moved) * normal).sum(axis=1)
-    # The corners lie beside the eyeball, not on it.
-    on_front = chart.smoothstep(0.15, 0.6, normal[:, 2])
-    displacement[mine] -= (weight[mine] * on_front * lift)[:, None] * normal
+    lift = np.einsum("nc...,nc->n...", displacement[mine] - moved, normal)
+    on_front = chart.smoothstep(*front, normal[:, 2])
+    held = (weight[mine] * on_front)[:, None] * normal
+    displacement[mine] -= np.einsum("nc,n...->nc...", held, lift)
   return displacement
 
 
-def follow_lids(displacement, points, mesh) -> np.ndarray:
-  """`slide` with eyeballs that move as their lid margins do on average."""
+def follow_lids(displacement, points, mesh, **rule) -> np.ndarray:
+  """`slide` with eyeballs that move as their lid margins do on average.
+
+  The keywords of `rule` are those of `slide`.
+  """
   shift = [displacement[margin].mean(axis=0) for margin in margins(mesh)]
-  return slide(displacement, points, mesh, shift)
+  return slide(displacement, points, mesh, shift, **rule)
 
 
 def margins(mesh) -> tuple[np.ndarray, np.ndarray]:

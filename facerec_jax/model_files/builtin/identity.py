@@ -1,29 +1,47 @@
 """How people differ: named anthropometric modes, then smooth residual ones.
 
-A mode is a displacement of the head's skin, mm per standard deviation. The
-named ones (`identity_modes`) are calibrated on the measure that they are named
-for; the residual ones are Gaussian processes, orthogonal to the named modes
-and to rigid motion, and sized so that random people lie as far from the mean
-as scanned people do.
+A mode is a displacement, mm per standard deviation. The named ones
+(`identity_modes`) are calibrated on the measures that they are named for; the
+residual ones (`identity_smooth`) leave these measures alone. The first
+`NUM_FACE` modes are those of the face; cranium, ears, asymmetry and the finest
+residual modes follow.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
+from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import eyes
+from facerec_jax.model_files.builtin import identity_fields
 from facerec_jax.model_files.builtin import identity_modes
-from facerec_jax.model_files.builtin import mouth
+from facerec_jax.model_files.builtin import identity_smooth
 
-NUM_SMOOTH = 40
-# Distance of a random person from the mean after rigid alignment, rms mm; ICT's
-# scans: 3.97 (1.23).
-TOTAL_RMS = 3.8
-_LEAST_SMOOTH_RMS = 1.1
-# Length scales and amplitudes of the Gaussian processes, mm.
-_SCALES = ((60.0, 2.0), (28.0, 1.6), (13.0, 0.7))
-_SYMMETRIC_SHARE = 0.93
-_SUPPORT = 320  # points of one half that the processes are solved on
+# The named modes of the face and the leading smooth ones.
+NUM_FACE = 80
+NUM_FINE = 20  # smooth ones beyond them
+# Expected rms of the smooth modes over the face, mm: what is left of people
+# when their named measures are known.
+SMOOTH_RMS = 1.0
+# Their sizes fall more slowly than the process has them: to this power, as in
+# fits of scanned faces.
+_SIZE_POWER = 0.4
+# Fluctuating asymmetry: rms difference of a landmark from its mirrored partner
+# in the population (normal adults: 0.6-1.0 mm, chin up to 2), mm.
+ASYMMETRY_RMS = 0.85
+
+_BEHIND_REACH = 5.0  # mm across the face that teeth follow the skin over
+
+# Smooth shifts of one side against the other: centre, direction.
+_ASYMMETRIES = {
+  "asymmetry_chin": ((0, -100, 0), (1.0, 0.3, 0)),
+  "asymmetry_jaw": ((45, -80, -30), (0.5, 0.8, 0.3)),
+  "asymmetry_cheeks": ((45, -20, -20), (0.3, 0.7, 0.5)),
+  "asymmetry_brows": ((25, 15, 0), (0.2, 0.9, 0.2)),
+  "asymmetry_nose": ((0, -35, 20), (1.0, 0.2, 0)),
+  "asymmetry_mouth": ((20, -70, 3), (0.2, 0.8, 0.2)),
+}
 
 
 def basis(sculpture) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -32,15 +50,41 @@ def basis(sculpture) -> tuple[np.ndarray, tuple[str, ...]]:
   Returns:
     ([V, 3, K] mm per standard deviation, K names).
   """
-  named = identity_modes.modes(sculpture)
-  names = list(named)
-  # Nobody's lips are apart at rest: both edges of the seam move as one.
-  fields = mouth.meet(np.stack(list(named.values()), axis=-1), sculpture.mesh)
-  face = face_region(sculpture.head)
-  smooth = _smooth_modes(sculpture, fields, face)
-  names += [f"smooth_{k:02d}" for k in range(smooth.shape[-1])]
-  skin = np.concatenate([fields, smooth], axis=-1)
-  return sculpture.carry(skin), tuple(names)
+  named = identity_modes.named_modes(sculpture)
+  smooth = _smooth(sculpture, named)
+  count = NUM_FACE - len(named.face)
+  modes = {
+    **named.face,
+    **dict(list(smooth.items())[:count]),
+    **named.head,
+    **_asymmetry(sculpture),
+    **dict(list(smooth.items())[count:]),
+  }
+  fields = np.stack(list(modes.values()), axis=-1)
+  return _keep_behind_lips(sculpture, fields), tuple(modes)
+
+
+def _keep_behind_lips(sculpture, fields):
+  """Teeth and the mouth's pocket move with the skin before them, [V, 3, K]."""
+  near = np.flatnonzero(
+    (np.abs(sculpture.head[:, 0]) < 45)
+    & (np.abs(sculpture.head[:, 1] + 71) < 32)
+    & (sculpture.head[:, 2] > -45)
+  )
+  skin = sculpture.head[near]
+  fields = fields.copy()
+  for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
+    if part.name not in ("teeth", "mouth_interior"):
+      continue
+    offset = part.points[:, None, :2] - skin[None, :, :2]
+    weight = np.exp(-0.5 * (offset**2).sum(-1) / _BEHIND_REACH**2)
+    weight /= weight.sum(axis=1, keepdims=True)
+    spread = np.tensordot(weight, fields[near], axes=1)
+    # At the seam the pocket is joined to the lips.
+    depth = cKDTree(sculpture.head[sculpture.mesh.seam]).query(part.points)[0]
+    share = chart.smoothstep(3.0, 7.0, depth)[:, None, None]
+    fields[where] += share * (spread - fields[where])
+  return fields
 
 
 def face_region(points) -> np.ndarray:
@@ -56,81 +100,36 @@ def _rigid_motions(points):
   return np.concatenate([moved, turned], axis=-1)
 
 
-def _remove(modes, others, region):
-  """Modes [n, 3, k] without their part in the span of others [n, 3, m]."""
-  here = others[region].reshape(-1, others.shape[-1])
-  target = modes[region].reshape(-1, modes.shape[-1])
-  share, *_ = np.linalg.lstsq(here, target, rcond=None)
-  return modes - others @ share
-
-
-def _rms(modes, region):
-  """Expected rms distance from the mean, N(0, 1) coefficients, mm."""
-  return np.sqrt((modes[region] ** 2).sum(axis=(1, 2)).mean())
-
-
-def _kernel(a, b):
-  square = ((a[:, None] - b[None]) ** 2).sum(-1)
-  return sum(
-    size**2 * np.exp(-0.5 * square / length**2) for length, size in _SCALES
+def _smooth(sculpture, named):
+  """The smooth modes by name, in the order of their size."""
+  others = [*named.face.values(), *named.head.values()]
+  others = np.stack(others, axis=-1)
+  rigid = _rigid_motions(sculpture.points)
+  region = np.flatnonzero(face_region(sculpture.head))
+  modes = identity_smooth.smooth_modes(
+    sculpture,
+    np.concatenate([others, rigid], axis=-1),
+    named.changes,
+    region,
+    NUM_FACE - len(named.face) + NUM_FINE,
   )
+  size = np.sqrt((modes[region] ** 2).sum(axis=1).mean(axis=0))
+  wanted = size**_SIZE_POWER
+  modes = modes * (SMOOTH_RMS * wanted / np.linalg.norm(wanted) / size)
+  return {f"smooth_{k:02d}": modes[..., k] for k in range(modes.shape[-1])}
 
 
-def _process_modes(points, count):
-  """Leading modes [n, 3, ~count] of the three components' processes.
-
-  Nyström: eigenvectors on some support points, extended to all. Symmetric
-  fields have an even y and z and an odd x.
-  """
-  front = np.flatnonzero(
-    (points[:, 2] > -110) & (points[:, 1] > -125) & (points[:, 0] >= 0)
-  )
-  random = np.random.default_rng(3)
-  support = points[random.choice(front, _SUPPORT, replace=False)]
-  flipped = support * [-1, 1, 1]
-  modes, sizes = [], []
-  for component in range(3):
-    for parity, share in ((1, _SYMMETRIC_SHARE), (-1, 1 - _SYMMETRIC_SHARE)):
-      sign = parity * (-1 if component == 0 else 1)
-
-      def kernel(a, sign=sign):
-        return 0.5 * (_kernel(a, support) + sign * _kernel(a, flipped))
-
-      value, vector = np.linalg.eigh(kernel(support))
-      value, vector = value[::-1][:count], vector[:, ::-1][:, :count]
-      keep = value > 1e-6 * value[0]
-      value, vector = value[keep], vector[:, keep]
-      # Eigenfunction extension, scaled to its standard deviation.
-      extended = kernel(points) @ (vector / np.sqrt(value)) * np.sqrt(share)
-      field = np.zeros((len(points), 3, extended.shape[1]))
-      field[:, component] = extended
-      modes.append(field)
-      sizes.append(value * share)
-  order = np.argsort(np.concatenate(sizes))[::-1]
-  return np.concatenate(modes, axis=-1)[..., order[: 3 * count]]
-
-
-def _smooth_modes(sculpture, named, face):
-  points = sculpture.head
-  raw = _process_modes(points, 2 * NUM_SMOOTH)
-  raw = np.stack(
-    [
-      eyes.follow_lids(raw[..., k], points, sculpture.mesh)
-      for k in range(raw.shape[-1])
-    ],
-    axis=-1,
-  )
-  raw = mouth.meet(raw, sculpture.mesh)
-  rigid = _rigid_motions(points)
-  raw = _remove(raw, np.concatenate([named, rigid], axis=-1), face)
-  flat = raw[face].reshape(-1, raw.shape[-1])
-  _, _, mix = np.linalg.svd(flat, full_matrices=False)
-  modes = raw @ mix[:NUM_SMOOTH].T
-  # A fixed sign: the largest entry is positive.
-  top = np.abs(modes).reshape(-1, NUM_SMOOTH).argmax(axis=0)
-  modes = modes * np.sign(
-    modes.reshape(-1, NUM_SMOOTH)[top, np.arange(NUM_SMOOTH)]
-  )
-  have = _rms(_remove(named, rigid, face), face)
-  wanted = np.sqrt(max(TOTAL_RMS**2 - have**2, _LEAST_SMOOTH_RMS**2))
-  return modes * (wanted / _rms(modes, face))
+def _asymmetry(sculpture):
+  """Fluctuating asymmetry by name; the sides move against each other."""
+  skin = identity_fields.skin_of(sculpture)
+  mesh = sculpture.mesh
+  modes = {}
+  for name, (center, direction) in _ASYMMETRIES.items():
+    field = identity_fields.asymmetry(skin, center, direction)
+    field = eyes.follow_lids(field, sculpture.head, mesh)
+    field = 0.5 * (field - field[mesh.mirror] * [-1, 1, 1])
+    modes[name] = sculpture.carry(field)
+  # Antisymmetric: partners differ by twice their own displacement.
+  marks = [mode[sculpture.landmarks] for mode in modes.values()]
+  size = 2 * np.sqrt((np.stack(marks) ** 2).sum(axis=(0, 2)).mean())
+  return {name: m * (ASYMMETRY_RMS / size) for name, m in modes.items()}

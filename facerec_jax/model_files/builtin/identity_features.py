@@ -68,7 +68,10 @@ def nose_breadth(skin):
 
 def nose_projection(skin):
   """Nose tip forward."""
-  return field(skin, z=skin.near((0, -39, 26), (10, 13, 17)))
+  _, y, z = skin.points.T
+  # The base stays; the bridge comes along, less and less.
+  lever = smoothstep(3, 26, z) * bump(np.maximum(y + 40, 0), 16)
+  return field(skin, z=lever * bump(np.maximum(-46 - y, 0), 4))
 
 
 def tip_rotation(skin):
@@ -105,11 +108,11 @@ def _vermilion(skin, upper):
   away = chart.lip_distance(skin.opened)
   mine = chart.is_upper(skin.opened) == upper
   mine = mine * np.exp(-0.5 * (skin.opened[:, 0] / 16.0) ** 4)
-  tall = np.clip(away / 6, 0, 1) * np.exp(-np.maximum(away - 5, 0) / 4)
+  tall = np.clip(away / 7, 0, 1) * np.exp(-np.maximum(away - 6, 0) / 6)
   return field(
     skin,
     y=(1 if upper else -1) * mine * tall,
-    z=0.35 * mine * bump(away - 3, 2.5),
+    z=0.5 * mine * tall * bump(away - 4, 3),
   )
 
 
@@ -131,6 +134,6 @@ def lip_protrusion(skin):
 def philtrum_length(skin):
   """The upper lip longer."""
   heights, shares = [-100, -85, -63, -49, -40], [0, 0.6, 1, 0, 0]
-  _, y, z = skin.points.T
+  x, y, z = skin.points.T
   down = np.interp(y, heights, shares) * smoothstep(-90, -30, z)
-  return field(skin, y=-down)
+  return field(skin, y=-down * bump(x, 30))

@@ -1,8 +1,8 @@
 """Changes of the face: one function of the skin, one displacement field.
 
 Each function returns a displacement [n, 3] of the head's skin, for the left
-and the right side alike. Those in `identity_modes.SIZES` are scaled there to
-the measured size; the others are in mm per standard deviation as they stand.
+and the right side alike. `identity_modes` scales those that have a measure;
+the others are in mm per standard deviation as they stand.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import measurements
+from facerec_jax.model_files.builtin import sculpture as sculpture_lib
 from facerec_jax.model_files.builtin import surface
 
 bump, smoothstep = chart.bump, chart.smoothstep
+_NORMAL_REACH = 5.0  # mm that normals are smoothed over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Skin:
   Attributes:
     points: [n, 3] mm.
     opened: [n, 2] opened chart.
-    normals: [n, 3].
+    normals: [n, 3] unit, smooth.
   """
 
   points: np.ndarray
@@ -37,6 +40,28 @@ class Skin:
     folded = np.abs(self.points) * [1, 0, 0] + self.points * [0, 1, 1]
     offset = (folded - np.asarray(center)) / np.asarray(widths, float)
     return np.exp(-0.5 * (offset**2).sum(axis=1))
+
+
+def skin_of(sculpture) -> Skin:
+  """The head's skin; its normals are averaged over space, so lips stay shut."""
+  points = sculpture.head
+  sharp = sculpture_lib.vertex_normals(points, sculpture.mesh.triangles)
+  tree = cKDTree(points)
+  near = tree.sparse_distance_matrix(
+    tree, 3 * _NORMAL_REACH, output_type="coo_matrix"
+  ).tocsr()
+  near.data = bump(near.data, _NORMAL_REACH)
+  normals = near @ (vertex_areas(sculpture)[:, None] * sharp)
+  normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+  return Skin(points, sculpture.mesh.opened, normals)
+
+
+def vertex_areas(sculpture) -> np.ndarray:
+  """[n] a third of the area of the triangles around each vertex, mm^2."""
+  triangles, points = sculpture.mesh.triangles, sculpture.head
+  a, b, c = (points[triangles[:, k]] for k in range(3))
+  area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
+  return np.bincount(triangles.ravel(), np.repeat(area, 3), len(points))
 
 
 def field(skin, x=0.0, y=0.0, z=0.0):
@@ -65,15 +90,25 @@ def sex(skin):
   return 0.5 * folded
 
 
-def size(skin):
-  """Everything larger by 2.2 %."""
-  return 0.022 * (skin.points - chart.CENTER)
-
-
 def face_width(skin):
   """Cheekbones and temples wider."""
   x, y, _ = skin.points.T
-  return field(skin, x * smoothstep(75, 20, y))
+  # Beside the eyes; their distance is a measure of its own.
+  side = np.sign(x) * smoothstep(30, 70, np.abs(x))
+  return field(skin, side * smoothstep(75, 20, y))
+
+
+def forehead_width(skin):
+  """The forehead broader."""
+  x, y, z = skin.points.T
+  front = smoothstep(-15, 40, y) * smoothstep(-105, -25, z)
+  return field(skin, np.clip(x / 52, -1, 1) * front)
+
+
+def face_depth(skin):
+  """The face farther before the ears."""
+  _, y, z = skin.points.T
+  return field(skin, z=-np.clip(-z / 90, 0, 1) * smoothstep(110, 60, y))
 
 
 def face_height(skin):
@@ -84,15 +119,15 @@ def face_height(skin):
 
 def nose_length(skin):
   """The nose longer, the chin where it was."""
-  y = skin.points[:, 1]
+  x, y, _ = skin.points.T
   heights, shares = [-117, -80, -49, -25, 0], [0, 0.65, 1, 0.5, 0]
-  return field(skin, y=-np.interp(y, heights, shares))
+  return field(skin, y=-np.interp(y, heights, shares) * bump(x, 34))
 
 
 def jaw_width(skin):
   """The angles of the jaw wider."""
-  x = skin.points[:, 0]
-  return field(skin, x * skin.near((0, -85, -60), (1e3, 28, 60)))
+  x, y, z = skin.points.T
+  return field(skin, x * smoothstep(-30, -84, y) * bump((z + 60), 60))
 
 
 def jaw_depth(skin):
@@ -102,14 +137,16 @@ def jaw_depth(skin):
 
 
 def chin_height(skin):
-  """The chin taller."""
-  return field(skin, y=-smoothstep(-84, -110, skin.points[:, 1]))
+  """The chin taller: the fold above it higher, its lower edge lower."""
+  x, y, _ = skin.points.T
+  higher = bump(np.where(y > -89, (y + 89) / 11, (y + 89) / 14), 1.0)
+  return field(skin, y=(higher - smoothstep(-100, -118, y)) * bump(x, 34))
 
 
 def chin_width(skin):
   """The chin broader."""
-  x = np.tanh(skin.points[:, 0] / 10)
-  return field(skin, x * skin.near((10, -106, -3), (22, 13, 22)))
+  x = skin.points[:, 0] / 20
+  return field(skin, x * skin.near((10, -106, -3), (20, 14, 22)))
 
 
 def head_length(skin):
@@ -119,8 +156,9 @@ def head_length(skin):
 
 def head_breadth(skin):
   """The skull broader."""
-  x, y, _ = skin.points.T
-  return field(skin, np.clip(x / 75, -1, 1) * smoothstep(-20, 40, y))
+  x, y, z = skin.points.T
+  back = smoothstep(-20, 40, y) * smoothstep(-5, -95, z)
+  return field(skin, np.clip(x / 75, -1, 1) * back)
 
 
 def head_height(skin):
@@ -130,9 +168,9 @@ def head_height(skin):
 
 
 def forehead_slope(skin):
-  """The forehead leaning back."""
+  """The forehead leaning back by 4 degrees."""
   _, y, z = skin.points.T
-  back = np.clip(y - 12, 0, 70)
+  back = 0.07 * np.clip(y - 12, 0, 70)
   return field(skin, z=-back * smoothstep(-150, -40, z))
 
 
@@ -144,11 +182,6 @@ def cheek_fullness(skin):
 def cheekbones(skin):
   """More prominent cheekbones."""
   return 2.0 * skin.near((46, -28, -17), (17, 11, 22))[:, None] * skin.normals
-
-
-def submental_fullness(skin):
-  """Fuller under the chin."""
-  return 4.0 * skin.near((0, -121, -40), (40, 10, 22))[:, None] * skin.normals
 
 
 def midface_depth(skin):

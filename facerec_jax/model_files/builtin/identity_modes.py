@@ -1,155 +1,231 @@
 """The named modes of identity, calibrated on measured people.
 
-Sizes and measures: NIOSH 2003, ANSUR II, Farkas 1994, within one sex. The
-fields of `identity_fields` are scaled to the stated change of their measure.
+Raw fields (`identity_fields`, `identity_features`) are combined into *pure*
+ones, each of which changes its own measure by 1 mm and no other. Pure fields
+times a square root of the covariance that people have within one sex give the
+modes: each is mostly its own name and brings its correlates along. Sex, age
+and weight change the measures by published amounts; their share is taken off
+that covariance.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from scipy.spatial import cKDTree
 
 from facerec_jax.model_files.builtin import chart
 from facerec_jax.model_files.builtin import eyes
 from facerec_jax.model_files.builtin import identity_features
 from facerec_jax.model_files.builtin import identity_fields
-from facerec_jax.model_files.builtin import measurements
-from facerec_jax.model_files.builtin import sculpture as sculpture_lib
+from facerec_jax.model_files.builtin import identity_life
+from facerec_jax.model_files.builtin import identity_measures
+from facerec_jax.model_files.builtin import identity_statistics
 
-# Measure of a mode: (points, direction or None for their distance, mm per sd).
-# A point is a name of the tables or a landmark's number; "-" mirrors it.
-SIZES = {
-  "face_width": (("zy", "-zy"), None, 5.0),
-  "face_height": (("sellion", "me"), None, 5.8),
-  "nose_length": (("sellion", "sn"), None, 3.0),
-  "jaw_width": (("go", "-go"), None, 7.0),
-  "jaw_depth": (("pog",), (0, 0, 1), 3.5),
-  "chin_height": (("sl", "gn"), None, 3.0),
-  "chin_width": ((9, 7), None, 4.0),
-  "head_length": (("vertex",), (0, 0, -1), 3.0),
-  "head_breadth": (("eu", "-eu"), None, 5.3),
-  "head_height": (("vertex",), (0, 1, 0), 6.3),
-  "forehead_slope": (("trichion",), (0, 0, -1), 3.6),
-  "brow_ridge": (("g",), (0, 0, 1), 1.6),
-  "eye_depth": ((47,), (0, 0, -1), 1.8),
-  "eye_spacing": ((43, 38), None, 3.0),
-  "fissure_length": ((42, 45), None, 1.5),
-  "fissure_height": ((43, 47), None, 1.0),
-  "eye_tilt": ((42, 45), (0, 1, 0), 1.15),
-  "brow_height": ((24,), (0, 1, 0), 2.5),
-  "brow_arch": ((22, 25), (0, 1, 0), 1.8),
-  "nose_breadth": (("al", "-al"), None, 3.4),
-  "nose_projection": (("prn",), (0, 0, 1), 2.3),
-  "tip_rotation": (("prn",), (0, 1, 0), 2.2),
-  "root_height": ((27,), (0, 0, 1), 1.8),
-  "root_breadth": ((27,), None, 1.0),
-  "nose_hump": ((28,), (0, 0, 1), 1.2),
-  "mouth_width": (("ch", "-ch"), None, 3.8),
-  "upper_lip": (("ls", "sto"), (0, -1, 0), 1.6),
-  "lower_lip": (("sto", "li"), (0, -1, 0), 1.7),
-  "lip_protrusion": (("ls",), (0, 0, 1), 2.0),
-  "philtrum_length": (("sn", "ls"), None, 2.0),
-}
-_UNCALIBRATED = ("root_breadth",)
-_WHOLE_HEAD = ("size", "head_length", "head_breadth", "head_height")
+# Skin up to 6.5 mm from the lid margin lies close to the eyeball, and that of
+# the outer corner beside it.
+LID_RULE = {"reach": 6.5, "front": (-0.35, 0.1)}
 
-
-# Fluctuating asymmetry, 0.6-1 mm rms at a landmark: (centre, direction).
-_ASYMMETRIES = {
-  "asymmetry_chin": ((0, -100, 0), (1.0, 0.3, 0)),
-  "asymmetry_jaw": ((45, -80, -30), (0.5, 0.8, 0.3)),
-  "asymmetry_cheeks": ((45, -20, -20), (0.3, 0.7, 0.5)),
-  "asymmetry_brows": ((25, 15, 0), (0.2, 0.9, 0.2)),
-  "asymmetry_nose": ((0, -35, 20), (1.0, 0.2, 0)),
-  "asymmetry_mouth": ((20, -70, 3), (0.2, 0.8, 0.2)),
-}
-
-
-_FUNCTIONS = (
-  identity_fields.sex,
-  identity_fields.size,
+_LIFE = (identity_fields.sex, identity_life.age, identity_life.weight)
+# In the order of `identity_statistics.FACE`, `DETAIL`.
+_FACE = (
   identity_fields.face_width,
   identity_fields.face_height,
-  identity_fields.nose_length,
+  identity_features.eye_spacing,
   identity_fields.jaw_width,
+  identity_features.nose_breadth,
+  identity_fields.nose_length,
+  identity_features.nose_projection,
+  identity_features.mouth_width,
+  identity_fields.forehead_width,
+  identity_fields.face_depth,
   identity_fields.jaw_depth,
+)
+_DETAIL = (
   identity_fields.chin_height,
   identity_fields.chin_width,
-  identity_fields.head_length,
-  identity_fields.head_breadth,
-  identity_fields.head_height,
-  identity_fields.forehead_slope,
   identity_features.brow_ridge,
   identity_features.eye_depth,
-  identity_features.eye_spacing,
   identity_features.fissure_length,
   identity_features.fissure_height,
   identity_features.eye_tilt,
   identity_features.brow_height,
   identity_features.brow_arch,
-  identity_features.nose_breadth,
-  identity_features.nose_projection,
   identity_features.tip_rotation,
   identity_features.root_height,
   identity_features.root_breadth,
   identity_features.nose_hump,
-  identity_features.mouth_width,
   identity_features.upper_lip,
   identity_features.lower_lip,
   identity_features.lip_protrusion,
   identity_features.philtrum_length,
+)
+# Without a measure, mm per standard deviation as they stand.
+_SHAPE = (
   identity_fields.cheek_fullness,
   identity_fields.cheekbones,
-  identity_fields.submental_fullness,
   identity_fields.midface_depth,
   identity_fields.temples,
+  identity_fields.forehead_slope,
 )
+_HEAD = (
+  identity_fields.head_breadth,
+  identity_fields.head_height,
+  identity_life.ear_length,
+  identity_life.ear_breadth,
+  identity_life.ear_protrusion,
+)
+_BACK = (identity_fields.head_length,)
+_WHOLE_HEAD = ("head_breadth", "head_height", "head_length")
+# Fields that ears or neck follow point by point instead of as a whole.
+_ON_PARTS = {
+  "ear_length": ("ears",),
+  "ear_breadth": ("ears",),
+  "ear_protrusion": ("ears",),
+  "weight": ("neck",),
+}
+# Least share of a detail's variance that its own mode keeps.
+_LEAST_OWN = 0.2
 
 
-def modes(sculpture) -> dict[str, np.ndarray]:
-  """Named displacements [n, 3] of the head's skin, mm per sd."""
-  skin = identity_fields.Skin(
-    points=sculpture.head,
-    opened=sculpture.mesh.opened,
-    normals=sculpture_lib.vertex_normals(
-      sculpture.head, sculpture.mesh.triangles
-    ),
+class NamedModes(NamedTuple):
+  """Displacements [V, 3] of the whole model, mm per standard deviation.
+
+  Attributes:
+    face: of the face, by name.
+    head: of cranium and ears.
+    changes: the linear measures that all other modes must keep.
+  """
+
+  face: dict[str, np.ndarray]
+  head: dict[str, np.ndarray]
+  changes: identity_measures.Changes
+
+
+def whole(sculpture, skin, function) -> np.ndarray:
+  """[V, 3] a field on the skin and on what hangs on it."""
+  name = function.__name__
+  field = function(skin)
+  if name not in _WHOLE_HEAD:
+    # The back of the head is no part of these measures.
+    in_front = chart.smoothstep(-165, -100, sculpture.head[:, 2])
+    field = field * in_front[:, None]
+  rule = {} if name == "fissure_length" else LID_RULE
+  field = eyes.follow_lids(field, sculpture.head, sculpture.mesh, **rule)
+  moved = sculpture.carry(field)
+  for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
+    if part.name in _ON_PARTS.get(name, ()):
+      uv = chart.to_chart(part.points)
+      flat = np.zeros_like(part.points)
+      moved[where] = function(identity_fields.Skin(part.points, uv, flat))
+  return moved
+
+
+def named_modes(sculpture) -> NamedModes:
+  """The calibrated named modes."""
+  skin = identity_fields.skin_of(sculpture)
+
+  def raw(functions):
+    return np.stack([whole(sculpture, skin, f) for f in functions], axis=-1)
+
+  face, head, detail = (
+    identity_measures.Changes(sculpture, table)
+    for table in (
+      identity_statistics.FACE,
+      identity_statistics.HEAD,
+      identity_statistics.DETAIL,
+    )
   )
-  # The back of the head is no part of these measures.
-  in_front = chart.smoothstep(-165, -100, sculpture.head[:, 2])
-  found = {}
-  for function in _FUNCTIONS:
-    name = function.__name__
-    field = function(skin)
-    if name not in _WHOLE_HEAD:
-      field = field * in_front[:, None]
-    field = eyes.follow_lids(field, sculpture.head, sculpture.mesh)
-    if name in SIZES and name not in _UNCALIBRATED:
-      field = field * (SIZES[name][2] / measure_change(sculpture, name, field))
-    found[name] = field
-  for name, (center, direction) in _ASYMMETRIES.items():
-    field = identity_fields.asymmetry(skin, center, direction)
-    found[name] = eyes.follow_lids(field, sculpture.head, sculpture.mesh)
-  return found
+  core = face + head
+  pure = _pure(raw(_FACE + _HEAD), core)
+
+  def keep(fields, wanted=None):
+    """Changes fields by pure ones so that they change measures as wanted."""
+    have = core(fields)
+    return fields + pure @ ((0.0 if wanted is None else wanted) - have)
+
+  life = keep(raw(_LIFE), _life_changes(core.names))
+  columns = pure @ _columns(len(face.names), core.names)
+  fine = _details(keep(raw(_DETAIL)), detail, face, columns)
+  shape = keep(raw(_SHAPE))
+  back = keep(raw(_BACK))
+  split = len(face.names)
+  in_front = (
+    (_LIFE, life),
+    (_FACE, columns[..., :split]),
+    (_DETAIL, fine),
+    (_SHAPE, shape),
+  )
+  behind = ((_HEAD, columns[..., split:]), (_BACK, back))
+  return NamedModes(_by_name(in_front), _by_name(behind), core)
 
 
-def measure_vertex(sculpture, name) -> int:
-  """The vertex of a measuring point: a table's name or a landmark's number."""
-  if isinstance(name, int):
-    return int(sculpture.landmarks[name])
-  place = measurements.points()[name.removeprefix("-")]
-  uv = chart.to_chart(place * ([-1, 1, 1] if name.startswith("-") else 1))
-  upper = place[1] > -70.75  # stomion belongs to the lower lip's edge
-  opened = chart.open_mouth(uv[None], np.array([upper]))
-  return int(cKDTree(sculpture.mesh.opened).query(opened)[1][0])
+def _by_name(groups):
+  return {
+    function.__name__: fields[..., k]
+    for functions, fields in groups
+    for k, function in enumerate(functions)
+  }
 
 
-def measure_change(sculpture, name, field) -> float:
-  """How much a displacement of the skin changes the measure of a mode, mm."""
-  ends, direction, _ = SIZES[name]
-  index = [measure_vertex(sculpture, end) for end in ends]
-  moved = field[index[-1]] - (field[index[0]] if len(index) == 2 else 0.0)
-  if direction is None:
-    span = sculpture.head[index[1]] - sculpture.head[index[0]]
-    direction = span / np.linalg.norm(span)
-  return float(moved @ np.asarray(direction, float))
+def _pure(fields, changes):
+  """Combinations [V, 3, m] that each change one of the measures by 1 mm."""
+  return fields @ np.linalg.inv(changes(fields))
+
+
+def _life_changes(names):
+  """[m, 3] what one unit of sex, age and weight does to the measures, mm."""
+  table = identity_statistics
+  measures = {**table.FACE, **table.HEAD}
+  sex = 0.5 * np.array([measures[name].difference for name in names])
+  age, weight = (table.vector(x, names) for x in (table.AGE, table.WEIGHT))
+  return np.column_stack([sex, age, weight])
+
+
+def _columns(split, names):
+  """[m, m] modes in pure fields: a square root of the covariance, mm.
+
+  The first `split` measures get the symmetric root of their own covariance, so
+  that their statistics hold without the others' modes; the others follow them
+  by regression and keep a symmetric root of the rest.
+  """
+  table = identity_statistics
+  measures = {**table.FACE, **table.HEAD}
+  life = _life_changes(names) * [np.sqrt(table.SEX_VARIANCE), 1, 1]
+  life[:, 1:] *= np.sqrt(table.CUT_VARIANCE)
+  wanted = table.covariance({name: measures[name] for name in names})
+  rest = (wanted - life @ life.T) / table.CUT_VARIANCE
+  spread = np.sqrt(np.diag(rest))
+  rest = rest / np.outer(spread, spread)
+  first = _root(rest[:split, :split])
+  along = np.linalg.solve(first, rest[:split, split:]).T
+  second = _root(rest[split:, split:] - along @ along.T)
+  upper = np.zeros((split, len(names) - split))
+  return spread[:, None] * np.block([[first, upper], [along, second]])
+
+
+def _root(matrix):
+  """Symmetric square root; eigenvalues are kept from 0."""
+  value, vector = np.linalg.eigh(matrix)
+  return (vector * np.sqrt(np.maximum(value, 0.02))) @ vector.T
+
+
+def _details(fields, detail, face, columns):
+  """Modes [V, 3, k] of the finer measures.
+
+  Their spread is what the face's modes leave of the published one; upper and
+  lower lip go together, and both with the breadth of the nose.
+  """
+  table = identity_statistics
+  pure = _pure(fields, detail)
+  brought = detail(columns)
+  wanted = np.array([m.spread for m in table.DETAIL.values()]) ** 2
+  own = wanted / table.CUT_VARIANCE - (brought**2).sum(axis=1)
+  spread = np.sqrt(np.maximum(own, _LEAST_OWN * wanted))
+  modes = pure @ (spread[:, None] * _root(table.correlation(detail.names)))
+  lips = [detail.names.index(name) for name in ("upper_lip", "lower_lip")]
+  share = table.LIPS_WITH_NOSE_BREADTH
+  nose = face.names.index("nose_breadth")
+  columns[..., nose] += share * pure[..., lips] @ spread[lips]
+  modes[..., lips] *= np.sqrt(1 - share**2)
+  return modes
