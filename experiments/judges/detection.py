@@ -15,6 +15,7 @@ import dlib
 import numpy as np
 
 from facerec_jax.face import landmarks
+from facerec_jax.synthesis import priors
 from judges import goals
 from judges import shots
 
@@ -25,7 +26,8 @@ GOALS = {
   "nme_jaw": goals.at_most(5.0),
   "nme_worst": goals.at_most(3.0),
 }
-PRIOR = shots.uniform_pose(30.0)
+# Poses as on photographs: yaw with a standard deviation of 17 degrees.
+PRIOR = priors.Prior(wide_share=0.0)
 _YAW_BANDS = ((0, 10), (10, 20), (20, 30))  # degrees
 _INNER_GROUPS = ("brows", "nose", "eyes", "mouth")
 

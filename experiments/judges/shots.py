@@ -24,6 +24,8 @@ _BATCH = 20
 # Poses "up to profile" are uniform within 30, 90, 30 degrees.
 _PROFILE_YAW = 90.0
 LIMIT = 2.5  # standard deviations of a coefficient
+ROTATION_LIMITS = (12.0, 30.0, 10.0)  # of pitch, yaw, roll, degrees
+_POSES = 8  # draws, of which the first within the limits is taken
 
 
 class Shots(NamedTuple):
@@ -136,13 +138,20 @@ def bake(model, identity, albedo):
 
 
 def _shoot(key, model, prior):
-  """(premultiplied linear RGB, coverage, landmarks, rotation) of one face."""
+  """(premultiplied linear RGB, coverage, landmarks, rotation) of one face.
+
+  Whoever is turned farther than `ROTATION_LIMITS` is not photographed.
+  """
   size = IMAGE_SIZE * _SUPERSAMPLING
   camera = geometry.reference_camera(size)
-  code = priors.sample_code(key, model, camera=camera, prior=prior)
+  codes = jax.vmap(
+    lambda key: priors.sample_code(key, model, camera=camera, prior=prior)
+  )(jax.random.split(key, _POSES))
+  within = jnp.abs(codes.rotation) <= np.deg2rad(ROTATION_LIMITS)
+  first = jnp.argmax(within.all(axis=1))
+  code = jax.tree.map(lambda x: x[first], codes)
   code = code.replace(
     identity=jnp.clip(code.identity, -LIMIT, LIMIT),
-    albedo=jnp.clip(code.albedo, -LIMIT, LIMIT),
   )
   picture = renderer.render(model, camera, code, height=size, width=size)
   points = renderer.project_landmarks(model, camera, code) / _SUPERSAMPLING

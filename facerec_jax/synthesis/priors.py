@@ -24,6 +24,8 @@ from facerec_jax.synthesis import pose_prior
 
 # Coefficients beyond this many standard deviations look like nobody.
 _COEFFICIENT_LIMIT = 2.7
+# Colours cannot be as far from the mean as shapes: no skin is black or white.
+_ALBEDO_LIMIT = 2.0
 # A mode named "sex" is half the difference of the means of men and women: two
 # peaks at +-1.
 _SEX_PEAK, _SEX_SPREAD = 1.0, 0.7
@@ -102,8 +104,7 @@ def sample_code(
   keys = jax.random.split(key, 6)
   identity = prior.identity_scale * _identity(keys[0], model)
   albedo = prior.albedo_scale * distributions.normal(
-    jax.random.uniform(keys[1], model.albedo.shape[-1:]),
-    limit=_COEFFICIENT_LIMIT,
+    jax.random.uniform(keys[1], model.albedo.shape[-1:]), limit=_ALBEDO_LIMIT
   )
   expression = expression_prior.sample_expression(
     keys[2],

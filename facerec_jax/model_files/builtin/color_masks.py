@@ -117,7 +117,7 @@ def lips(at: Places) -> np.ndarray:
   distance, _ = chart.distance_to_curve(folded, border)
   outline = np.vstack([border, border[::-1] * [-1, 1]])
   signed = np.where(chart.inside(outline, at.opened), distance, -distance)
-  return at.skin * smoothstep(-0.7, 0.7, signed)
+  return at.skin * smoothstep(-0.5, 0.5, signed)
 
 
 def lip_line(at: Places) -> np.ndarray:

@@ -217,7 +217,9 @@ def _details(fields, detail, face, columns):
   lower lip go together, and both with the breadth of the nose.
   """
   table = identity_statistics
-  pure = _pure(fields, detail)
+  # Scaled to 1 mm of their own measure. What they change of each other's is
+  # left: a lip's height at a fixed chin, say, would pleat the skin between.
+  pure = fields / np.diagonal(detail(fields))
   brought = detail(columns)
   wanted = np.array([m.spread for m in table.DETAIL.values()]) ** 2
   own = wanted / table.CUT_VARIANCE - (brought**2).sum(axis=1)

@@ -12,6 +12,9 @@ _DIRECTIONS = 96
 _PIXEL = 1.5  # mm of the depth buffers
 _SAMPLE_AREA = 0.8  # mm2 of surface per sample
 _BIAS = 1.7  # mm behind the nearest surface that still counts as seen
+# What lies nearer than that is not counted; this makes up for it: under the
+# nose .45-.6, in the eye's socket .6-.75, under the chin .3-.5 are usual.
+_CONTRAST = 1.25
 # The model ends at the neck, but shoulders and chest keep light from below the
 # chin: an ellipse at this height, mm.
 _SHOULDER_HEIGHT, _SHOULDER_CENTER = -200.0, -105.0
@@ -27,6 +30,7 @@ def of_sculpture(sculpture) -> np.ndarray:
   """[V] in 0.1..1 of the mean face with its parts."""
   normals = sculpture_lib.vertex_normals(sculpture.points, sculpture.triangles)
   seen = ambient_occlusion(sculpture.points, sculpture.triangles, normals)
+  seen = seen**_CONTRAST
   for part, where in zip(sculpture.parts, sculpture.part_slices, strict=True):
     if part.name in _LEAST_LIGHT:
       seen[where] = np.maximum(seen[where], _LEAST_LIGHT[part.name])

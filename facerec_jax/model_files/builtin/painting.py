@@ -43,7 +43,7 @@ _PIGMENT_STEPS = {
   "nose_pigment": {"nose": (0.07, 0.5), "alar": (0.08, 0.5)},
   "chin_pigment": {"chin": (0.09, 0.2), "upper_lip_skin": (0.1, 0.0)},
 }
-_MOTTLING = (0.034, 0.35)  # steps of (tone, blood)
+_MOTTLING = (0.026, 0.26)  # steps of (tone, blood)
 _CREASE = np.array([0.26, 0.31, 0.33])  # share of light that a crease takes
 _FRECKLE = np.array([0.10, 0.15, 0.18])
 _MOLE = np.array([0.5, 0.65, 0.7])
@@ -53,7 +53,7 @@ _BEARD_PARTS = {"moustache": 0.10, "chin_beard": 0.10, "jaw_beard": 0.07}
 # A shaven beard shimmers through the skin, grey-blue.
 _STUBBLE = np.array([0.42, 0.46, 0.52])
 _LIP_BLOOD = 3.9
-_LIP_STEP = np.array([0.012, -0.007, -0.003])
+_LIP_STEP = np.array([0.009, -0.004, -0.002])
 _LASH = np.array([0.020, 0.016, 0.014])
 _TEETH = np.array([0.60, 0.54, 0.42])
 _GUM = np.array([0.30, 0.10, 0.09])
@@ -142,8 +142,8 @@ class Painter:
     lip = lip + 0.32 * person["lip_shade"] * people.TONE_STEP
     lip = lip + person["lip_redness"] * _LIP_STEP
     # The upper lip is darker than the lower, and redder than the model says.
-    tone = (1.02 - 0.16 * self._upper_lip)[:, None] * [1.06, 0.9, 0.95]
-    cover = (0.88 * self._lips)[:, None]
+    tone = (1.0 - 0.18 * self._upper_lip)[:, None] * [1.06, 0.9, 0.95]
+    cover = (0.94 * self._lips)[:, None]
     color = color * (1 - cover) + lip * tone * cover
     return color * (1 - 0.6 * self._lip_line)[:, None]
 

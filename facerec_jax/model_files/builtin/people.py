@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy import special
 
 MOTTLING_FACTORS = 8
 # In the order of the model's modes.
@@ -65,12 +66,12 @@ FACTORS = (
   "moles_2",
   *(f"mottling_{k}" for k in range(MOTTLING_FACTORS)),
 )
-_LIMIT = 2.7  # the prior's
+_LIMIT = 2.0  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.384, 0.2145, 0.1750])
-TONE_STEP = np.array([0.1385, 0.0805, 0.0715])
+_TONE = np.array([0.377, 0.2105, 0.1710])
+TONE_STEP = np.array([0.1480, 0.0860, 0.0760])
 _WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
@@ -125,6 +126,7 @@ def person(values) -> Person:
 
 
 def draw(random, count: int) -> np.ndarray:
-  """[count, len(FACTORS)] factors of random people."""
-  values = random.standard_normal((count, len(FACTORS)))
-  return np.clip(values, -_LIMIT, _LIMIT)
+  """[count, len(FACTORS)] factors of random people, within `_LIMIT`."""
+  tail = special.ndtr(-_LIMIT)
+  uniform = random.uniform(tail, 1 - tail, (count, len(FACTORS)))
+  return special.ndtri(uniform)

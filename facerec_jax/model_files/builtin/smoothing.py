@@ -54,10 +54,13 @@ def polish(points, mesh, places) -> np.ndarray:
     weight = np.maximum(weight, chart.bump(away, width))
   weight[_edges(triangles)] = 0.0
   average = _neighbour_mean(triangles, len(first))
-  smooth = points[first]
+  smooth = np.stack(
+    [np.bincount(merged, column) for column in points.T], axis=1
+  )
+  smooth = smooth / np.bincount(merged)[:, None]
   for _ in range(_ROUNDS):
     smooth = smooth + 0.7 * weight[:, None] * (average @ smooth - smooth)
-  return points + (smooth - points[first])[merged]
+  return smooth[merged]
 
 
 def _directed_edges(triangles):

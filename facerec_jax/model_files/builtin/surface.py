@@ -80,7 +80,7 @@ def soft_landmarks() -> np.ndarray:
   points = measurements.landmarks()
   corners, outer = [48, 54], [*range(49, 54), *range(55, 60)]
   points[corners, 2] -= 2.5
-  points[outer, 2] -= np.where(np.array(outer) < 54, 1.9, 1.6)
+  points[outer, 2] -= 1.0
   jaw = np.array([*range(1, 8), *range(9, 16)])
   outward = np.interp(
     np.abs(jaw - 8), [1, 2.5, 4, 5, 7], [0.5, 2.5, 4.0, 3.4, 2.2]
@@ -92,7 +92,7 @@ def soft_landmarks() -> np.ndarray:
 def lip_points() -> np.ndarray:
   """Seam and fullest line of both lips at stations across; [n, 3], x >= 0.
 
-  The vermilion bulges 2.5 mm before the plane between seam and border, the
+  The vermilion bulges 2.4 mm before the plane between seam and border, the
   upper with a tubercle in the middle.
   """
   table = soft_landmarks()
@@ -105,7 +105,7 @@ def lip_points() -> np.ndarray:
   rows = [np.column_stack([x, seam_y, seam_z])]
   tubercle = 0.15 * chart.bump(x, 3 / np.sqrt(2))
   lips = (
-    (table[51:55], 0.48, 2.5 * (1 + tubercle)),
+    (table[51:55], 0.6, 2.3 * (1 + tubercle)),
     (table[[57, 56, 55, 54]], 0.5, 2.5 * (1 - 0.67 * tubercle)),
   )
   full = x < 19
