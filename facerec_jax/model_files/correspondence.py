@@ -204,7 +204,9 @@ def _deform(face, start, target, anchors):
 
 def _smoothness(face):
   """Laplacian of the graph of what hangs together with the drawn part."""
-  edges = np.vstack([face.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
+  edges = np.vstack(
+    [face.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]
+  )
   num = len(face.points)
   ones = np.ones(len(edges))
   graph = sparse.coo_matrix((ones, edges.T), shape=(num, num)).tocsr()

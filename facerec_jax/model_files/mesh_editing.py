@@ -1,4 +1,4 @@
-"""Changes to the mesh of a model that carry everything at its vertices along."""
+"""Changes to a model's mesh that carry everything at its vertices along."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def pack_tiles(uv: np.ndarray) -> np.ndarray:
   if len(tiles) == 1:
     return inside
   if len(tiles) <= 8:
-    strip = [(0.75, k / 4) for k in range(4)] + [(k / 4, 0.75) for k in range(3)]
+    strip = [(0.75, k / 4) for k in range(4)] + [
+      (k / 4, 0.75) for k in range(3)
+    ]
     corner = np.array([(0.0, 0.0), *strip])[number]
     side = np.where(number == 0, 0.75, 0.25)[:, None]
     return (corner + side * inside).astype(np.float32)
@@ -130,11 +132,11 @@ def insert_points(
     The model with further vertices at the end and further landmarks. New
     vertices lie in the plane of the triangle that they split and move with it.
   """
-  places = surface.Surface(model.mean, model.triangles, turn=0.0).closest(points)
-  corners = model.triangles[places.triangle]
-  offset = np.linalg.norm(
-    model.mean[corners] - places.points[:, None], axis=2
+  places = surface.Surface(model.mean, model.triangles, turn=0.0).closest(
+    points
   )
+  corners = model.triangles[places.triangle]
+  offset = np.linalg.norm(model.mean[corners] - places.points[:, None], axis=2)
   nearest = offset.argmin(axis=1)
   landmarks, fresh = dict(model.landmarks), []
   for row, number in enumerate(numbers):

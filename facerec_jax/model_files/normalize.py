@@ -52,7 +52,9 @@ def find_unit(model: RawModel, unit: str | None = None) -> tuple[float, str]:
     length, limits = _width(model), _WIDTH
     what = "width of the head"
   if unit is not None:
-    return UNITS[unit], f"{unit}, as asked ({what}: {length * UNITS[unit]:.1f} mm)"
+    return UNITS[
+      unit
+    ], f"{unit}, as asked ({what}: {length * UNITS[unit]:.1f} mm)"
   for name, scale in UNITS.items():
     if limits[0] <= scale * length <= limits[1] and name != "dm":
       return scale, f"{name}, by the {what}: {length * scale:.1f} mm"

@@ -158,7 +158,9 @@ def _on_edge(points, corners, k):
 
 
 def _distance(points, corners, weights):
-  return (((corners * weights[..., None]).sum(axis=1) - points) ** 2).sum(axis=1)
+  return (((corners * weights[..., None]).sum(axis=1) - points) ** 2).sum(
+    axis=1
+  )
 
 
 def _dot(a, b):

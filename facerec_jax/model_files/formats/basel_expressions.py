@@ -59,7 +59,9 @@ def read(path: str | os.PathLike, num_vertices: int) -> np.ndarray:
 
 def _trim_index(path, num_vertices):
   if not os.path.isfile(path):
-    raise FormatError(f"{path} is missing: it lists the vertices of Exp_Pca.bin")
+    raise FormatError(
+      f"{path} is missing: it lists the vertices of Exp_Pca.bin"
+    )
   index = matlab.read(path, ("trimIndex",))["trimIndex"].ravel()
   index = index.astype(np.int64) - 1
   raw_model.check_indices("trimIndex", index, num_vertices)

@@ -102,7 +102,9 @@ def with_texture(
     FormatError: the file holds no texture space of these triangles.
   """
   names = arrays.member_names(path)
-  mean_name, modes_name = ("mean", "tex_dir") if "mean" in names else ("MU", "PC")
+  mean_name, modes_name = (
+    ("mean", "tex_dir") if "mean" in names else ("MU", "PC")
+  )
   data = arrays.read_npz(path, (mean_name, modes_name, "vt", "ft"))
   mean = np.asarray(data[mean_name], np.float32)
   if mean.ndim != 3 or mean.shape[2] != 3:
@@ -136,7 +138,10 @@ def _at(image, uv):
   column = np.clip(uv[:, 0] * width - 0.5, 0, width - 1)
   row = np.clip((1 - uv[:, 1]) * height - 0.5, 0, height - 1)
   left, top = column.astype(int), row.astype(int)
-  right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+  right, bottom = (
+    np.minimum(left + 1, width - 1),
+    np.minimum(top + 1, height - 1),
+  )
   extra = (1,) * (image.ndim - 2)
   across = (column - left).reshape(-1, *extra).astype(np.float32)
   down = (row - top).reshape(-1, *extra).astype(np.float32)

@@ -146,7 +146,9 @@ def read_npz(path: str | os.PathLike) -> raw_model.RawModel:
 
 
 def _model(*, mean, triangles, corner_uv, **bases):
-  landmarks, region, names, notes = {}, None, ("skin",), ()
+  bases["expression"] = _whole_movements(**bases)
+  landmarks, region, names = {}, None, ("skin",)
+  notes = ["mouthClose contains jawOpen: closed lips over an open jaw"]
   if len(mean) > max(_LANDMARKS):
     landmarks = dict(enumerate(_LANDMARKS))
   if len(mean) == _VERTICES:
@@ -154,7 +156,7 @@ def _model(*, mean, triangles, corner_uv, **bases):
     keep = (region[triangles] != len(_REGIONS)).all(axis=1)
     triangles = triangles[keep]
     corner_uv = None if corner_uv is None else corner_uv[keep]
-    notes = ("eyelashes and the see-through shells of the eyes are left out",)
+    notes.append("eyelashes and see-through shells of the eyes are left out")
   return raw_model.RawModel(
     name="ICT-FaceKit",
     format="ict",
@@ -167,9 +169,19 @@ def _model(*, mean, triangles, corner_uv, **bases):
     region_names=names,
     licence=_LICENCE,
     link=_LINK,
-    notes=notes,
+    notes=tuple(notes),
     **bases,
   )
+
+
+def _whole_movements(*, expression, expression_names, **_):
+  """ARKit's mouthClose is a correction of jawOpen: alone it is no movement."""
+  if not {"mouthClose", "jawOpen"} <= set(expression_names):
+    return expression
+  column = expression_names.index("mouthClose")
+  expression = expression.copy()
+  expression[..., column] += expression[..., expression_names.index("jawOpen")]
+  return expression
 
 
 def _regions(num):

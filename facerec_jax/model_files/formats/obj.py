@@ -65,7 +65,9 @@ def _lines(path):
 
 
 def _table(lines, prefix, columns, path):
-  rows = [line.split()[1 : columns + 1] for line in lines if line.startswith(prefix)]
+  rows = [
+    line.split()[1 : columns + 1] for line in lines if line.startswith(prefix)
+  ]
   try:
     return np.array(rows, np.float32).reshape(-1, columns)
   except ValueError:

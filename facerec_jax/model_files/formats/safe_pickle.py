@@ -255,7 +255,9 @@ def _dense(parts, by_column):
     major, minor = np.repeat(np.arange(len(counts)), counts), get["indices"]
   else:
     major, minor = get.get("row"), get.get("col")
-  if major is None or minor is None or not len(major) == len(minor) == len(data):
+  if (
+    major is None or minor is None or not len(major) == len(minor) == len(data)
+  ):
     raise FormatError("pickle: a sparse matrix whose parts do not match")
   row, column = (minor, major) if by_column else (major, minor)
   raw_model.check_indices("pickle: sparse rows", row, shape[0])
