@@ -1,10 +1,10 @@
 """Tests of the readers: each layout gives back the model written in it."""
 
+import fake_model
+import model_writers as writers
 import numpy as np
 import pytest
 
-import fake_model
-import model_writers as writers
 from facerec_jax.model_files import formats
 from facerec_jax.model_files.formats import basel
 from facerec_jax.model_files.formats import flame
@@ -93,9 +93,7 @@ def test_flame_pickles(tmp_path, model, protocol, chumpy):
     raw.identity[..., :count] * 1000, model.identity, atol=1e-4
   )
   assert raw.identity.shape[-1] == 300
-  np.testing.assert_allclose(
-    raw.expression * 1000, model.expression, atol=1e-4
-  )
+  np.testing.assert_allclose(raw.expression * 1000, model.expression, atol=1e-4)
 
 
 def test_jaw_of_flame_is_its_rotation(tmp_path, model):
@@ -120,7 +118,9 @@ def test_jaw_of_flame_is_its_rotation(tmp_path, model):
 
 def test_flame_embedding_gives_points_on_triangles(tmp_path, model):
   path = tmp_path / "flame.pkl"
-  writers.write_flame(path, writers.flame_arrays(model, np.zeros(len(model.mean))))
+  writers.write_flame(
+    path, writers.flame_arrays(model, np.zeros(len(model.mean)))
+  )
   raw = formats.read(path)
   triangle = np.arange(51) % len(model.triangles)
   weight = np.tile([0.2, 0.3, 0.5], (51, 1))
@@ -141,7 +141,9 @@ def test_flame_embedding_gives_points_on_triangles(tmp_path, model):
 
 def test_flame_texture_is_read_at_the_vertices(tmp_path, model):
   path = tmp_path / "flame.pkl"
-  writers.write_flame(path, writers.flame_arrays(model, np.zeros(len(model.mean))))
+  writers.write_flame(
+    path, writers.flame_arrays(model, np.zeros(len(model.mean)))
+  )
   size = 32
   row, column = np.mgrid[:size, :size]
   # Linear in u and v: bilinear samples are exact. Blue, green, red.

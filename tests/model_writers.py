@@ -136,7 +136,7 @@ def write_basel_2009_expressions(folder, model, index):
 
 
 def flame_arrays(model, jaw_weight):
-  """FLAME's arrays, metres; the jaw turns about the middle of two jaw points."""
+  """FLAME's arrays, metres; the jaw's hinge lies between two jaw points."""
   num = len(model.mean)
   weights = np.zeros((num, 5))
   weights[:, 2], weights[:, 1] = jaw_weight, 1 - jaw_weight
@@ -210,13 +210,12 @@ class _module:
 
 
 def write_obj(path, points, triangles=(), uv=(), faces_uv=()):
-  """An OBJ file; the two triangles of a pair become a quad."""
+  """An OBJ file."""
   lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in points]
   lines += [f"vt {u:.6f} {v:.6f}" for u, v in uv]
   for corner, place in zip(triangles, faces_uv, strict=True):
-    lines.append(
-      "f " + " ".join(f"{a + 1}/{b + 1}" for a, b in zip(corner, place))
-    )
+    pairs = zip(corner, place, strict=True)
+    lines.append("f " + " ".join(f"{a + 1}/{b + 1}" for a, b in pairs))
   path.write_text("\n".join(["# written by a test", *lines, ""]))
 
 
@@ -275,7 +274,7 @@ def write_gnm(path, model, groups):
       np.float32
     ),
     vertex_groups=members,
-    vertex_group_names=np.array(list(groups)),
+    vertex_group_names=np.array(list(groups), str),
   )
 
 

@@ -45,6 +45,7 @@ _GROUP = np.array(
 )  # fmt: skip
 _PITCHES = np.deg2rad([0.0, -12.0, 12.0, -25.0, 25.0])
 _ENOUGH = 6
+_FEW_POINTS = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,26 +148,28 @@ def _align_by_shape(face, points, triangles, target):
   tip = points[nose_tip(points, triangles)]
   own = face.points[face.landmarks[30]]
   near = face.drawn & (np.linalg.norm(face.points - own, axis=1) < 80)
-  index = np.flatnonzero(near)[:: max(1, near.sum() // 1500)]
+  index = np.flatnonzero(near)
+  few = index[:: max(1, len(index) // _FEW_POINTS)]
   results = []
   for pitch in _PITCHES:
     c, s = np.cos(pitch), np.sin(pitch)
     turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
     start = Similarity(1.0, turn, tip - turn @ own)
-    results.append(_icp(face, index, start, target))
-  return min(results, key=lambda result: result[1])[0]
+    results.append(_icp(face, few, start, target, steps=15))
+  best = min(results, key=lambda result: result[1])[0]
+  return _icp(face, index, best, target, steps=25, scale=True)[0]
 
 
-def _icp(face, index, move, target):
+def _icp(face, index, move, target, *, steps, scale=False):
   normals = surface.vertex_normals(face.points, face.triangles)[index]
   points = face.points[index]
-  for step in range(40):
+  for _ in range(steps):
     moved = move(points)
     found = target.closest(moved, normals @ move.rotation.T)
     distance = np.linalg.norm(found.points - moved, axis=1)
     keep = distance <= np.quantile(distance, 0.8)
-    # Scale follows once the pose is about right.
-    move = fit_similarity(points[keep], found.points[keep], scale=step >= 15)
+    # Scale waits until the pose is about right.
+    move = fit_similarity(points[keep], found.points[keep], scale=scale)
   return move, float(np.sqrt((distance[keep] ** 2).mean()))
 
 

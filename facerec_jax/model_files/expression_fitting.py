@@ -8,7 +8,10 @@ limits of its coefficients. Columns are named as the built-in model's.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from scipy import linalg
 from scipy import optimize
 
 from facerec_jax.face import landmarks as landmark_groups
@@ -26,6 +29,10 @@ _WEIGHTS = np.concatenate(
 # Per mm2: weight of the mean squared motion of all vertices, and of squared
 # coefficients, against the mean squared error of landmarks.
 _MOTION, _RIDGE = 0.05, 1e-3
+# mm: error of landmarks that a column's own motion by as much must save.
+_SPARSITY = 0.1
+# Root of the weight of motion of eyeballs against that of skin.
+_EYE_WEIGHT = 6.0
 # Largest coefficients, standard deviations; at the jaw's full opening, more.
 _LIMIT = 3.0
 # mm from the midline within which a point belongs to both sides.
@@ -72,14 +79,47 @@ def _targets(places):
       yield f"AU{unit:02d}", motion
 
 
+class _System(NamedTuple):
+  """A quadratic form: c' R' R c - 2 c' (at_marks' goal) + sparsity' c.
+
+  Attributes:
+    at_marks: [204, Ke] weighted motion of the landmarks.
+    share: [68, 1] root of the landmarks' weights.
+    root: [Ke, Ke] upper triangular R.
+    sparsity: [Ke].
+  """
+
+  at_marks: np.ndarray
+  share: np.ndarray
+  root: np.ndarray
+  sparsity: np.ndarray
+
+
 def _system(model):
-  """(basis at landmarks [204, Ke], Gram matrix of regularisation [Ke, Ke])."""
   basis = np.asarray(model.expression, np.float64)
   count = basis.shape[-1]
-  at_marks = basis[np.asarray(model.landmarks)]
-  flat = basis.reshape(-1, count)
-  gram = flat.T @ flat / len(basis)
-  return at_marks, _MOTION * gram + _RIDGE * np.eye(count)
+  share = np.sqrt(_WEIGHTS / _WEIGHTS.sum())[:, None]
+  at_marks = basis[np.asarray(model.landmarks)] * share[..., None]
+  at_marks = at_marks.reshape(-1, count)
+  weighted = basis * _visible_weight(model)[:, None, None]
+  gram = weighted.reshape(-1, count).T @ weighted.reshape(-1, count)
+  form = at_marks.T @ at_marks + _RIDGE * np.eye(count)
+  form += _MOTION * gram / len(basis)
+  sparsity = np.zeros(count)
+  if model.expression_kind == "blendshape":
+    # Weights are positive: their sum prefers few columns to many.
+    sparsity = _SPARSITY * np.linalg.norm(at_marks, axis=0)
+  return _System(at_marks, share, np.linalg.cholesky(form).T, sparsity)
+
+
+def _visible_weight(model):
+  """Root of each vertex' weight: eyes shall not look where lids go."""
+  weight = np.ones(model.num_vertices)
+  for name in ("left_eye", "right_eye"):
+    if name in model.region_names:
+      number = model.region_names.index(name)
+      weight[np.asarray(model.region) == number] = _EYE_WEIGHT
+  return weight
 
 
 def _bounds(model):
@@ -89,15 +129,11 @@ def _bounds(model):
 
 
 def _solve(system, displacement, bounds):
-  at_marks, penalty = system
-  share = np.sqrt(_WEIGHTS / _WEIGHTS.sum())
-  rows = (at_marks * share[:, None, None]).reshape(-1, at_marks.shape[-1])
-  goal = (displacement * share[:, None]).ravel()
-  # The penalty as further rows: its root.
-  root = np.linalg.cholesky(penalty).T
-  matrix = np.vstack([rows, root])
-  wanted = np.concatenate([goal, np.zeros(len(root))])
-  return optimize.lsq_linear(matrix, wanted, bounds, method="bvls").x
+  goal = (displacement * system.share).ravel()
+  linear = system.at_marks.T @ goal - 0.5 * system.sparsity
+  wanted = linalg.solve_triangular(system.root, linear, trans="T")
+  found = optimize.lsq_linear(system.root, wanted, bounds, method="bvls").x
+  return np.clip(found, *bounds)
 
 
 def emotion_coefficients(model: MorphableModel) -> np.ndarray:

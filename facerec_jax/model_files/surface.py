@@ -18,7 +18,7 @@ class Places(NamedTuple):
     triangle: [n] index.
     weights: [n, 3] barycentric coordinates.
     points: [n, 3].
-    normals: [n, 3] unit normals of the triangles.
+    normals: [n, 3] unit normals, smooth as those of the vertices.
   """
 
   triangle: np.ndarray
@@ -63,11 +63,13 @@ class Surface:
   def __init__(self, points, triangles, *, spacing=2.0, turn=10.0):
     self._points, self._triangles = np.asarray(points, float), triangles
     self._turn = turn
-    self.face_normals = _unit(_face_normals(self._points, triangles))
+    self._normals = vertex_normals(self._points, triangles)
     owner, weights = _samples(self._points, triangles, spacing)
     self._owner = owner
-    places = (self._points[triangles[owner]] * weights[..., None]).sum(axis=1)
-    self._tree = spatial.cKDTree(self._key(places, self.face_normals[owner]))
+    corners = triangles[owner]
+    places = _mean(self._points[corners], weights)
+    normals = _unit(_mean(self._normals[corners], weights))
+    self._tree = spatial.cKDTree(self._key(places, normals))
 
   def _key(self, points, normals):
     return np.hstack([points, self._turn * normals])
@@ -89,17 +91,18 @@ class Surface:
     flat = np.repeat(points, count, axis=0)
     weights = closest_weights(flat, corners.reshape(-1, 3, 3))
     weights = weights.reshape(len(points), count, 3)
-    found = (corners * weights[..., None]).sum(axis=2)
+    found = _mean(corners, weights)
+    smooth = _unit(_mean(self._normals[self._triangles[candidate]], weights))
     distance = ((found - points[:, None]) ** 2).sum(axis=-1)
-    turned = self.face_normals[candidate] - normals[:, None]
-    cost = distance + self._turn**2 * (turned**2).sum(axis=-1)
+    turned = ((smooth - normals[:, None]) ** 2).sum(axis=-1)
+    cost = distance + self._turn**2 * turned
     best = (np.arange(len(points)), cost.argmin(axis=1))
-    return Places(
-      candidate[best],
-      weights[best],
-      found[best],
-      self.face_normals[candidate[best]],
-    )
+    return Places(candidate[best], weights[best], found[best], smooth[best])
+
+
+def _mean(corners, weights):
+  """Barycentric means [..., 3] of corners [..., 3, 3]."""
+  return (corners * weights[..., None]).sum(axis=-2)
 
 
 def _samples(points, triangles, spacing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import functools
 import math
 import os
 import pathlib
@@ -32,8 +33,11 @@ _YAWS = (-70.0, -35.0, 0.0, 35.0, 70.0)
 _FAR = 2.0
 _MODES = 12
 # Height of the space seen in a picture, mm.
-_HEIGHT = 300.0
-_BACKGROUND = 0.13
+_HEIGHT = 320.0
+# mm from the middle of the landmarks to that of the head.
+_ABOUT = np.array([0.0, 15.0, -25.0])
+# Linear.
+_BACKGROUND = 0.012
 _DOT, _OUTLINE = (255, 255, 0), (0, 0, 0)
 _DERIVED = (80, 255, 255)
 
@@ -93,7 +97,7 @@ def landmark_sheet(
   images = []
   for yaw in (-40.0, 0.0, 40.0):
     image = Image.fromarray(_draw(clay, code, yaw=yaw, size=_LARGE))
-    points = np.asarray(_project(model, code, math.radians(yaw), _LARGE))
+    points = np.asarray(_project(model, code, math.radians(yaw), size=_LARGE))
     _number(image, points, set(derived))
     images.append(np.asarray(image))
   return figures.contact_sheet([images])
@@ -186,10 +190,9 @@ def _studio_light():
 
 
 def _placed(model, code, yaw):
-  """Turned about the middle of the landmarks, framed as a portrait."""
+  """Turned about the middle of the head, framed as a portrait."""
   marks = model.mean[model.landmarks]
-  middle = 0.5 * (marks.min(axis=0) + marks.max(axis=0))
-  middle = middle.at[1].add(10.0)
+  middle = 0.5 * (marks.min(axis=0) + marks.max(axis=0)) + _ABOUT
   rotation = jnp.array([0.0, 1.0, 0.0]) * yaw
   turned = geometry.to_camera(middle, rotation, jnp.zeros(3))
   distance = geometry.reference_camera(1).focal * _HEIGHT
@@ -197,35 +200,24 @@ def _placed(model, code, yaw):
   return code.replace(rotation=rotation, translation=away)
 
 
-def _draw(model, code, *, yaw=0.0, size=_SIZE):
-  image = _render(model, code, math.radians(yaw), size)
+def _draw(model, code, *, yaw=0.0, size=None):
+  image = _render(model, code, math.radians(yaw), size=size or _SIZE)
   return figures.to_bytes(np.asarray(image))
 
 
-@jax.jit
-def _project_large(model, code, yaw):
+@functools.partial(jax.jit, static_argnames="size")
+def _project(model, code, yaw, *, size):
+  camera = geometry.reference_camera(size)
   placed = _placed(model, code, yaw)
-  camera = geometry.reference_camera(_LARGE)
   return renderer.project_landmarks(model, camera, placed)
 
 
-def _project(model, code, yaw, size):
-  return _project_large(model, code, yaw) * (size / _LARGE)
-
-
-def _render(model, code, yaw, size):
-  return _RENDER(model, code, yaw, size=size)
-
-
-def _render_traced(model, code, yaw, *, size):
+@functools.partial(jax.jit, static_argnames="size")
+def _render(model, code, yaw, *, size):
   large = size * _SAMPLES
   camera = geometry.reference_camera(large)
-  full = renderer.render(
-    model, camera, _placed(model, code, yaw), height=large, width=large
-  )
-  image = jnp.where(full.mask[..., None], full.image, _BACKGROUND**2.2)
+  placed = _placed(model, code, yaw)
+  full = renderer.render(model, camera, placed, height=large, width=large)
+  image = jnp.where(full.mask[..., None], full.image, _BACKGROUND)
   image = image.reshape(size, _SAMPLES, size, _SAMPLES, 3).mean(axis=(1, 3))
   return color.linear_to_srgb(image)
-
-
-_RENDER = jax.jit(_render_traced, static_argnames="size")

@@ -111,7 +111,7 @@ def read_pickle(path: str | os.PathLike):
   if size > _MAX_PICKLE:
     raise FormatError(f"pickle has {size} bytes, wanted at most {_MAX_PICKLE}")
   with open(path, "rb") as file:
-    return safe_pickle.loads(file.read(_MAX_PICKLE))
+    return safe_pickle.loads(file.read(size))
 
 
 def _floats(data, name, shape):

@@ -26,6 +26,7 @@ _EMBEDDINGS = (
   ("static_lmk_faces_idx", "static_lmk_bary_coords"),
   ("lmk_face_idx", "lmk_b_coords"),
 )
+_MAX_ARRAY = 256 << 20
 _FIRST = {68: 0, 51: 17}
 
 
@@ -76,11 +77,14 @@ def _dictionary(path):
 
 def _pickled_array(path):
   """The dictionary in an .npy file of one object."""
+  size = os.path.getsize(path)
+  if size > _MAX_ARRAY:
+    raise FormatError(f"{path}: {size} bytes, wanted at most {_MAX_ARRAY}")
   with open(path, "rb") as file:
     shape, _, dtype = arrays.read_any_header(file, os.path.basename(path))
     if not dtype.hasobject or shape not in ((), (1,)):
       raise FormatError(f"{path}: an array {dtype}, wanted a dictionary")
-    content = safe_pickle.loads(file.read(256 << 20))
+    content = safe_pickle.loads(file.read(size))
   while isinstance(content, list) and len(content) == 1:
     content = content[0]
   return content if isinstance(content, dict) else {}

@@ -61,7 +61,7 @@ def _lines(path):
   if size > _MAX_BYTES:
     raise FormatError(f"{path}: {size} bytes, wanted at most {_MAX_BYTES}")
   with open(path, "rb") as file:
-    return file.read(_MAX_BYTES).splitlines()
+    return file.read(size).splitlines()
 
 
 def _table(lines, prefix, columns, path):
