@@ -205,6 +205,15 @@ def test_gnm_parts_and_landmarks(tmp_path, model):
   assert raw.region_names[raw.region[1]] == "lips"
   assert raw.region_names[raw.region[3]] == "teeth"
   assert raw.identity_names[0] == "head_0"
+  # The file's columns, those that move most first.
+  energy = (raw.expression**2).sum(axis=(0, 1))
+  assert (np.diff(energy) <= 0).all()
+  for column, name in enumerate(raw.expression_names):
+    np.testing.assert_allclose(
+      raw.expression[..., column] * 1000,
+      model.expression[..., int(name.removeprefix("lower_face_"))],
+      atol=2e-4,
+    )
   writers.write_gnm_landmarks(tmp_path / "head_sparse_68.txt", model)
   numbers, points = formats.landmark_points(
     tmp_path / "head_sparse_68.txt", raw

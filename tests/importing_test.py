@@ -313,15 +313,17 @@ def test_decimation_needs_triangles(raw, model):
 def test_crop_keeps_the_face(raw, model):
   full = complete(raw, model)
   part = decimation.crop(full, "face")
-  tip = part.mean[part.landmarks[30]]
-  far = np.linalg.norm(part.mean - tip, axis=1)
   assert len(part.mean) < len(full.mean) and len(part.landmarks) == 68
   for index, vertex in part.landmarks.items():
     np.testing.assert_array_equal(
       part.mean[vertex], full.mean[full.landmarks[index]]
     )
-  assert np.quantile(far, 0.9) < 115
   assert decimation.crop(full, "all") is full
+  # Everything from the middle of the chin's neck up, with a straight edge.
+  height = full.mean[full.landmarks[8], 1] + 20.0
+  head = decimation._cut_neck(full, height)
+  assert head.mean[:, 1].min() == pytest.approx(height)
+  assert (full.mean[:, 1] > height).sum() <= len(head.mean) < len(full.mean)
 
 
 def test_unwrapping_gives_each_corner_a_place(raw, model):

@@ -16,9 +16,10 @@ FormatError = raw_model.FormatError
 RawModel = raw_model.RawModel
 
 CROPS = ("all", "head", "face")
-# What "face" keeps: mm around the tip of the nose of the mean, as comparisons
-# of faces do (morphable_model.FACE_RADIUS), with some margin for silhouettes.
-_FACE_RADIUS = 115.0
+# What "face" keeps: mm around the tip of the nose of the mean, at least what
+# comparisons of faces see (morphable_model.FACE_RADIUS), and mm around the
+# farthest landmark.
+_FACE_RADIUS, _MARGIN = 115.0, 6.0
 # What "head" keeps: mm below the chin.
 _NECK = 45.0
 _FEWEST = 200
@@ -43,20 +44,28 @@ def crop(model: RawModel, part: str) -> RawModel:
   """Keeps a part of a model in our frame.
 
   Args:
-    model: with landmarks 8 (chin) and 30 (tip of the nose).
+    model: with all landmarks.
     part: "all"; "head", without shoulders; "face", around the nose.
   """
   if part == "all":
     return model
   if part == "head":
-    chin = model.mean[model.landmarks[8]]
-    near = model.mean[:, 1] > chin[1] - _NECK
-  else:
-    tip = model.mean[model.landmarks[30]]
-    near = np.linalg.norm(model.mean - tip, axis=1) < _FACE_RADIUS
-    near |= _inner_part(model)
-  near[list(model.landmarks.values())] = True
+    return _cut_neck(model, model.mean[model.landmarks[8], 1] - _NECK)
+  tip = model.mean[model.landmarks[30]]
+  distance = np.linalg.norm(model.mean - tip, axis=1)
+  farthest = distance[list(model.landmarks.values())].max() + _MARGIN
+  near = distance < max(_FACE_RADIUS, farthest)
+  near |= _inner_part(model)
   return mesh_editing.keep_triangles(model, near[model.triangles].all(axis=1))
+
+
+def _cut_neck(model, height):
+  """Cuts at a height; what crosses it is drawn up to it: a straight edge."""
+  above = model.mean[:, 1] > height
+  model = mesh_editing.keep_triangles(model, above[model.triangles].any(axis=1))
+  mean = model.mean.copy()
+  mean[:, 1] = np.maximum(mean[:, 1], height)
+  return dataclasses.replace(model, mean=mean)
 
 
 def _inner_part(model):

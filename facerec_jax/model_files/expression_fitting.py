@@ -132,8 +132,12 @@ def _solve(system, displacement, bounds):
   goal = (displacement * system.share).ravel()
   linear = system.at_marks.T @ goal - 0.5 * system.sparsity
   wanted = linalg.solve_triangular(system.root, linear, trans="T")
+  free = linalg.solve_triangular(system.root, wanted)
+  low, high = bounds
+  if low <= free.min() and free.max() <= high:
+    return free
   found = optimize.lsq_linear(system.root, wanted, bounds, method="bvls").x
-  return np.clip(found, *bounds)
+  return np.clip(found, low, high)
 
 
 def emotion_coefficients(model: MorphableModel) -> np.ndarray:

@@ -32,8 +32,8 @@ _YAWS = (-70.0, -35.0, 0.0, 35.0, 70.0)
 # Standard deviations at which modes are shown, and how many modes.
 _FAR = 2.0
 _MODES = 12
-# Height of the space seen in a picture, mm.
-_HEIGHT = 320.0
+# Height of the space seen in a picture of a head, and of a face, mm.
+_HEIGHT, _CLOSE = 320.0, 250.0
 # mm from the middle of the landmarks to that of the head.
 _ABOUT = np.array([0.0, 15.0, -25.0])
 # Linear.
@@ -117,7 +117,7 @@ def mode_sheet(model: MorphableModel, group: str) -> np.ndarray:
     for end in ends:
       row = jnp.zeros(values).at[column].set(end)
       code = _mean_code(model).replace(**{group: row})
-      cells.append(_draw(model, code))
+      cells.append(_draw(model, code, height=_CLOSE))
     labels.append(names[column])
   if not blend:
     pairs = [cells[k : k + 2] for k in range(0, len(cells), 2)]
@@ -137,7 +137,8 @@ def expression_sheet(
   cells = []
   for _, coefficients in expressions:
     row = jnp.asarray(coefficients, jnp.float32)
-    cells.append(_draw(model, _mean_code(model).replace(expression=row)))
+    code = _mean_code(model).replace(expression=row)
+    cells.append(_draw(model, code, height=_CLOSE))
   return _labelled(cells, [label for label, _ in expressions])
 
 
@@ -189,34 +190,34 @@ def _studio_light():
   return key + illumination.ambient_light(np.full(3, 0.35))
 
 
-def _placed(model, code, yaw):
+def _placed(model, code, yaw, height):
   """Turned about the middle of the head, framed as a portrait."""
   marks = model.mean[model.landmarks]
   middle = 0.5 * (marks.min(axis=0) + marks.max(axis=0)) + _ABOUT
   rotation = jnp.array([0.0, 1.0, 0.0]) * yaw
   turned = geometry.to_camera(middle, rotation, jnp.zeros(3))
-  distance = geometry.reference_camera(1).focal * _HEIGHT
+  distance = geometry.reference_camera(1).focal * height
   away = -turned - jnp.array([0.0, 0.0, 1.0]) * distance
   return code.replace(rotation=rotation, translation=away)
 
 
-def _draw(model, code, *, yaw=0.0, size=None):
-  image = _render(model, code, math.radians(yaw), size=size or _SIZE)
+def _draw(model, code, *, yaw=0.0, size=None, height=_HEIGHT):
+  image = _render(model, code, math.radians(yaw), height, size=size or _SIZE)
   return figures.to_bytes(np.asarray(image))
 
 
 @functools.partial(jax.jit, static_argnames="size")
 def _project(model, code, yaw, *, size):
   camera = geometry.reference_camera(size)
-  placed = _placed(model, code, yaw)
+  placed = _placed(model, code, yaw, _HEIGHT)
   return renderer.project_landmarks(model, camera, placed)
 
 
 @functools.partial(jax.jit, static_argnames="size")
-def _render(model, code, yaw, *, size):
+def _render(model, code, yaw, height, *, size):
   large = size * _SAMPLES
   camera = geometry.reference_camera(large)
-  placed = _placed(model, code, yaw)
+  placed = _placed(model, code, yaw, height)
   full = renderer.render(model, camera, placed, height=large, width=large)
   image = jnp.where(full.mask[..., None], full.image, _BACKGROUND)
   image = image.reshape(size, _SAMPLES, size, _SAMPLES, 3).mean(axis=(1, 3))

@@ -81,23 +81,34 @@ def read(path: str | os.PathLike) -> raw_model.RawModel:
     keep = (region[triangles] != _REGIONS.index("dropped")).all(axis=1)
     triangles = triangles[keep]
     uv = None if uv is None else uv[keep]
-  names = {}
-  for name in ("identity_names", "expression_names"):
-    if name in data:
-      names[name] = arrays.text(data[name])
+  names = {
+    name: arrays.text(data[name])
+    for name in ("identity_names", "expression_names")
+    if name in data
+  }
+  # The file has one region after the other: codes of fewer coefficients would
+  # move one eye only.
+  order = np.argsort(-(expression**2).sum(axis=(0, 1)), kind="stable")
+  if "expression_names" in names:
+    own = names["expression_names"]
+    raw_model.check_shape("expression_names", np.array(own), (len(order),))
+    names["expression_names"] = tuple(own[k] for k in order)
   return raw_model.RawModel(
     name="GNM-Head",
     format="gnm",
     mean=mean,
     identity=identity,
     triangles=triangles,
-    expression=expression,
+    expression=expression[..., order],
     corner_uv=None if uv is None else np.asarray(uv, np.float32),
     region=region,
     region_names=_REGIONS,
     licence=_LICENCE,
     link=_LINK,
-    notes=("joints and pose correctives are left out, and the corneas",),
+    notes=(
+      "joints and pose correctives are left out, and the corneas",
+      "expression modes are sorted by how much they move",
+    ),
     **names,
   )
 
