@@ -46,7 +46,7 @@ _ALLOWED = {
   },
   "facerec_jax.model_files.unwrapping": {"numpy", "xatlas"},
   "facerec_jax.model_files.formats.hdf5": {"h5py", "numpy"},
-  "facerec_jax.model_files.formats.surrey": {"eos", "numpy"},
+  "facerec_jax.model_files.formats.eos_reader": {"eos", "numpy"},
 }
 
 

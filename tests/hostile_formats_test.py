@@ -258,7 +258,18 @@ def test_eos_refuses_what_is_no_file_of_it(tmp_path):
   pytest.importorskip("eos", reason="needs eos-py, the extra 'surrey'")
   path = tmp_path / "a.bin"
   path.write_bytes(b"hello")
-  fails(path, "is no file of eos")
+  fails(path, "is no file of eos, or damaged")
+
+
+def test_what_crashes_eos_does_not_crash_us(tmp_path, model):
+  pytest.importorskip("eos", reason="needs eos-py, the extra 'surrey'")
+  path, beside = tmp_path / "a.bin", tmp_path / "b.bin"
+  writers.write_surrey(path, beside, model, ("x", "y", "z"))
+  data = bytearray(path.read_bytes())
+  # The first sizes of the file become as large as they can be.
+  data[4:60] = b"\x7f" * 56
+  path.write_bytes(data)
+  fails(path, "is no file of eos, or damaged")
 
 
 def test_unknown_files_are_named(tmp_path):

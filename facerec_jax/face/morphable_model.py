@@ -235,7 +235,9 @@ def albedo(model: MorphableModel, coefficients) -> jax.Array:
 
 def _combine(basis, coefficients):
   count = coefficients.shape[-1]
-  flat = jnp.reshape(basis, (-1, basis.shape[-1]))[:, :count]
+  # Sizes in full: a basis may have no columns.
+  vertices, axes, columns = basis.shape
+  flat = jnp.reshape(basis, (vertices * axes, columns))[:, :count]
   # The default precision of some accelerators is half of float32's digits.
   total = jnp.dot(flat, coefficients, precision=jax.lax.Precision.HIGHEST)
   return total.reshape(basis.shape[:2])

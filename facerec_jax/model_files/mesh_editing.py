@@ -218,6 +218,9 @@ def blend(model: RawModel, mix) -> RawModel:
       largest = np.asarray(mix.argmax(axis=1)).ravel()
       arrays[name] = value[largest]
     else:
-      flat = mix @ value.reshape(len(value), -1)
-      arrays[name] = flat.reshape(-1, *value.shape[1:]).astype(np.float32)
+      # Bases may have no columns.
+      flat = mix @ value.reshape(len(value), int(np.prod(value.shape[1:])))
+      arrays[name] = flat.reshape(mix.shape[0], *value.shape[1:]).astype(
+        np.float32
+      )
   return dataclasses.replace(model, **arrays)

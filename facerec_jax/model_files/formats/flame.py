@@ -118,7 +118,10 @@ def _floats(data, name, shape):
   value = data[name]
   if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
     raise FormatError(f"{name} is no array of numbers")
-  value = np.asarray(value, np.float32)
+  with np.errstate(over="ignore"):
+    value = np.asarray(value, np.float32)
+  if not np.isfinite(value).all():
+    raise FormatError(f"{name} holds NaN or infinity")
   wanted = (len(value), *shape[1:]) if shape[0] == -1 else shape
   raw_model.check_shape(name, value, wanted)
   return value

@@ -202,12 +202,12 @@ def loads(data: bytes) -> Any:
   """
   try:
     content = _Unpickler(io.BytesIO(data), encoding="latin1").load()
+    return _plain(content, 0)
   except FormatError:
     raise
   except Exception as error:  # Damaged pickles fail in every way there is.
     text = " ".join(str(error).split()) or type(error).__name__
     raise FormatError(f"pickle is damaged: {text[:120]}") from None
-  return _plain(content, 0)
 
 
 def _plain(value, depth):

@@ -6,10 +6,16 @@ it. Texture coordinates run downward.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import pathlib
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 
+from facerec_jax.model_files.formats import arrays
 from facerec_jax.model_files.formats import raw_model
 
 FormatError = raw_model.FormatError
@@ -17,6 +23,12 @@ FormatError = raw_model.FormatError
 _LICENCE = "Surrey Face Model licence: non-commercial use only"
 _LINK = "https://github.com/patrikhuber/eos (the 3448-vertex model, in share/)"
 _MAX_BYTES = 200 << 20
+_READER = str(pathlib.Path(__file__).with_name("eos_reader.py"))
+_SECONDS = 120
+_ARRAYS = {
+  "model": ("mean", "basis", "triangles", "uv", "color_mean", "color_basis"),
+  "blendshapes": ("names", "basis"),
+}
 _BLENDSHAPES = "expression_blendshapes_3448.bin"
 _VERTICES = 3448
 # iBUG number, counted from 1 -> vertex (eos' public mapping table).
@@ -52,16 +64,17 @@ def read(
   if expression_file is None:
     beside = os.path.join(os.path.dirname(os.fspath(path)), _BLENDSHAPES)
     expression_file = beside if os.path.isfile(beside) else None
-  model = _load("load_model", path)
-  shape = model.get_shape_model()
-  mean = np.asarray(shape.get_mean(), np.float32).reshape(-1, 3)
+  model = _load("model", path)
+  mean = model["mean"].reshape(-1, 3)
   expression, names, notes = raw_model.empty_basis(len(mean)), (), ()
   if expression_file is None:
     notes = (f"no expressions: {_BLENDSHAPES} is not beside the model",)
   else:
-    expression, names = _blendshapes(expression_file, len(mean))
-  color, colors = _color(model.get_color_model(), len(mean))
-  triangles = np.array(shape.get_triangle_list(), np.int64).reshape(-1, 3)
+    shapes = _load("blendshapes", expression_file)
+    expression = _basis(shapes["basis"], len(mean))
+    names = arrays.text(shapes["names"])
+  color, colors = _color(model, len(mean))
+  triangles = model["triangles"].astype(np.int64).reshape(-1, 3)
   raw_model.check_indices("triangles", triangles, len(mean))
   landmarks = {}
   if len(mean) == _VERTICES:
@@ -70,14 +83,14 @@ def read(
     name=os.path.splitext(os.path.basename(path))[0],
     format="surrey",
     mean=mean,
-    identity=_basis(shape, len(mean)),
+    identity=_basis(model["basis"], len(mean)),
     triangles=triangles,
     expression=expression,
     expression_kind="blendshape" if names else "gaussian",
     expression_names=names,
     albedo_mean=color,
     albedo=colors,
-    corner_uv=_uv(model, triangles, len(mean)),
+    corner_uv=_uv(model["uv"], triangles, len(mean)),
     landmarks=landmarks,
     licence=_LICENCE,
     link=_LINK,
@@ -85,50 +98,43 @@ def read(
   )
 
 
-def _load(function, path):
-  try:
-    import eos
-  except ImportError:
+def _load(kind, path):
+  """The arrays of a file, read by eos in a process of its own.
+
+  A damaged file makes eos crash, and would make this process crash with it.
+  """
+  if importlib.util.find_spec("eos") is None:
     raise FormatError(
       "eos' files need the package eos-py: pip install 'facerec_jax[surrey]'"
-    ) from None
+    )
   if os.path.getsize(path) > _MAX_BYTES:
     raise FormatError(f"{path} is larger than any model of eos")
-  try:
-    return getattr(eos.morphablemodel, function)(os.fspath(path))
-  except Exception as error:  # What its C++ throws.
-    text = " ".join(str(error).split()) or type(error).__name__
-    raise FormatError(f"{path} is no file of eos: {text[:120]}") from None
+  with tempfile.TemporaryDirectory() as folder:
+    output = os.path.join(folder, "arrays.npz")
+    command = [sys.executable, _READER, kind, os.fspath(path), output]
+    try:
+      done = subprocess.run(command, capture_output=True, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+      done = None
+    if done is None or done.returncode:
+      raise FormatError(f"{path} is no file of eos, or damaged")
+    return arrays.read_npz(output, _ARRAYS[kind])
 
 
-def _basis(pca, num):
-  basis = np.asarray(pca.get_rescaled_pca_basis(), np.float32)
-  if basis.ndim != 2 or len(basis) != 3 * num:
-    raise FormatError(f"basis has shape {basis.shape}, wanted ({3 * num}, K)")
+def _basis(basis, num):
+  raw_model.check_shape("basis", basis, (3 * num, basis.shape[-1]))
   return basis.reshape(num, 3, -1)
 
 
-def _blendshapes(path, num):
-  shapes = _load("load_blendshapes", path)
-  columns = [np.asarray(s.deformation, np.float32).ravel() for s in shapes]
-  if any(len(column) != 3 * num for column in columns):
-    raise FormatError(f"{path}: blendshapes of other vertices than the model")
-  if not columns:
-    return raw_model.empty_basis(num), ()
-  basis = np.stack(columns, axis=-1).reshape(num, 3, -1)
-  return basis, tuple(str(s.name) for s in shapes)
-
-
-def _color(pca, num):
-  mean = np.asarray(pca.get_mean(), np.float32).ravel()
+def _color(model, num):
+  mean = model["color_mean"].ravel()
   if len(mean) != 3 * num:
     return None, None
   scale = 255 if mean.max() > 2 else 1
-  return mean.reshape(-1, 3) / scale, _basis(pca, num) / scale
+  return mean.reshape(-1, 3) / scale, _basis(model["color_basis"], num) / scale
 
 
-def _uv(model, triangles, num):
-  uv = np.asarray(model.get_texture_coordinates(), np.float32)
+def _uv(uv, triangles, num):
   if uv.shape != (num, 2):
     return None
   return np.column_stack([uv[:, 0], 1 - uv[:, 1]])[triangles]
