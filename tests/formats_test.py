@@ -61,6 +61,36 @@ def test_statismo_takes_both_lengths_of_columns(tmp_path, model, scaled):
   assert raw.expression.shape[-1] == 0 and raw.albedo_mean is None
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_matlab_files_are_read_as_scipy_writes_them(tmp_path, compressed):
+  from scipy import io
+
+  from facerec_jax.model_files.formats import matlab
+
+  rng = np.random.default_rng(0)
+  content = {
+    "a": rng.normal(size=(7, 5)),
+    "b": rng.normal(size=(3, 4)).astype(np.float32),
+    "c": np.arange(6, dtype=np.int16).reshape(2, 3),
+    "one": np.array([[3]], np.uint8),
+    "text": "hello",
+    "cell": np.array([1, "x"], object),
+    "long": np.arange(70_000.0)[None],
+  }
+  path = tmp_path / "a.mat"
+  io.savemat(path, content, do_compression=compressed)
+  read = matlab.read(path, ("a", "b", "c", "one", "long"))
+  for name, value in read.items():
+    np.testing.assert_array_equal(value, content[name].astype(np.float32))
+  for name, message in [
+    ("text", "text is no array of numbers"),
+    ("cell", "cell is no array of numbers"),
+    ("none", "no variable 'none'; has"),
+  ]:
+    with pytest.raises(formats.FormatError, match=message):
+      matlab.read(path, (name,))
+
+
 def test_basel_2009_with_expressions(tmp_path, model):
   path = tmp_path / "01_MorphableModel.mat"
   writers.write_basel_2009(path, model)

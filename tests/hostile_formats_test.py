@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from facerec_jax import model_files
+from facerec_jax.model_files import archive
 from facerec_jax.model_files import formats
 from facerec_jax.model_files.formats import arrays
 from facerec_jax.model_files.formats import safe_pickle
@@ -115,6 +116,28 @@ def test_arrays_of_objects_hold_plain_data_only():
     safe_pickle.loads(pickle.dumps(evil, 4))
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid)")
+def test_damage_is_refused_or_harmless(tmp_path, model):
+  """Random bytes in every file: a model, or one line; nothing else."""
+  rng = np.random.default_rng(0)
+  jaw = np.full(len(model.mean), 0.5)
+  writers.write_basel(tmp_path / "a.h5", model)
+  writers.write_basel_2009(tmp_path / "a.mat", model)
+  writers.write_flame(tmp_path / "a.pkl", writers.flame_arrays(model, jaw))
+  writers.write_gnm(tmp_path / "a.npz", model, {"skin": [1]})
+  for path in sorted(tmp_path.iterdir()):
+    good = path.read_bytes()
+    for _ in range(15):
+      data = bytearray(good)
+      for place in rng.integers(len(data) - 8, size=2) % 5000:
+        data[place : place + 4] = bytes([rng.integers(256)]) * 4
+      path.write_bytes(data)
+      try:
+        formats.read(path)
+      except FormatError as error:
+        assert "\n" not in str(error)
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.95])
 def test_files_cut_short(tmp_path, model, fraction):
   written = {
@@ -185,6 +208,25 @@ def test_sizes_that_are_claimed_are_not_allocated(tmp_path, model):
     for name, content in members.items():
       file.writestr(name, content)
   fails(path, "claims 22.4 GiB (1000000000, 3), wanted at most 2 GiB")
+
+
+@pytest.mark.parametrize("header", ["{'shape': (", "{'descr': 1", "x y", "{}"])
+def test_headers_of_arrays_that_are_no_python(tmp_path, header):
+  text = header.encode().ljust(117) + b"\n"
+  data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+  with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+    file.writestr("neutral.npy", data)
+  with pytest.raises(FormatError, match="'neutral' is not a NumPy array"):
+    arrays.read_npz(tmp_path / "a.npz", ["neutral"])
+  with pytest.raises(archive.ArchiveError, match="'mean' is not an array"):
+    archive.load(_only(tmp_path, data))
+
+
+def _only(folder, data):
+  path = folder / "mean.npz"
+  with zipfile.ZipFile(path, "w") as file:
+    file.writestr("mean.npy", data)
+  return path
 
 
 def test_zip_bomb(tmp_path):

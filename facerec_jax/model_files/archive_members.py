@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import zipfile
 
 import numpy as np
@@ -84,7 +85,7 @@ def _parse_array(name, content):
       (2, 0): np.lib.format.read_array_header_2_0,
     }
     shape, fortran, dtype = readers[version](stream)
-  except (KeyError, ValueError):
+  except (KeyError, ValueError, TypeError, SyntaxError, tokenize.TokenError):
     raise ArchiveError(f"member {name!r} is not an array") from None
   wanted = np.dtype(DTYPES[name])
   if name in BASES and dtype.name in PRECISIONS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 
@@ -116,7 +117,7 @@ def read_any_header(stream, name: str) -> tuple:
   }
   try:
     return readers[np.lib.format.read_magic(stream)](stream)
-  except (KeyError, ValueError, TypeError, SyntaxError):
+  except (KeyError, ValueError, TypeError, SyntaxError, tokenize.TokenError):
     raise FormatError(f"array {name!r} is not a NumPy array") from None
 
 

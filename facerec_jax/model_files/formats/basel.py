@@ -134,7 +134,7 @@ def recognises_2009(path: str | os.PathLike) -> bool:
   if not os.path.isfile(path):
     return False
   with open(path, "rb") as file:
-    return file.read(19) == b"MATLAB 5.0 MAT-file"
+    return file.read(len(matlab.MAGIC)) == matlab.MAGIC
 
 
 def read_2009(
@@ -164,7 +164,7 @@ def read_2009(
     format="basel2009",
     mean=mean,
     identity=_mat_basis(data, "shape", num),
-    triangles=data["tl"].astype(np.int64) - 1,
+    triangles=_counted_from_one(data["tl"]),
     expression=expression,
     albedo_mean=data["texMU"].reshape(-1, 3) / 255,
     albedo=_mat_basis(data, "tex", num) / 255,
@@ -173,6 +173,13 @@ def read_2009(
     link=_LINK,
     notes=tuple(notes),
   )
+
+
+def _counted_from_one(triangles):
+  # Float32 holds every whole number up to 2^24.
+  if not (np.abs(triangles) < 2**24).all():
+    raise FormatError("tl holds no indices of vertices")
+  return triangles.astype(np.int64) - 1
 
 
 def _mat_basis(data, kind, num):
