@@ -65,6 +65,24 @@ def test_coefficients_stay_within_their_limits():
   assert np.abs(units).max() <= 3
 
 
+def test_jaws_only_open():
+  model = model_of_units("gaussian")
+  names = ("jaw_open", *model.expression_names[1:])
+  open_jaw = np.array(model.expression)
+  open_jaw[..., 0] = -0.1 * open_jaw[..., names.index("AU27")]
+  model = model.replace(expression=open_jaw, expression_names=names)
+  rows = expression_fitting.unit_coefficients(model)[1]
+  assert rows[:, 0].min() >= 0
+  opening = model.replace(
+    expression=np.concatenate(
+      [-open_jaw[..., :1], open_jaw[..., 1:] * (np.arange(1, 34) < 29)], axis=2
+    )
+  )
+  rows = expression_fitting.unit_coefficients(opening)[1]
+  row = rows[model_of_units().expression_names.index("AU27")]
+  assert 7 < row[0] <= 10
+
+
 def test_as_units_is_what_emotions_need():
   model = expression_fitting.as_units(model_of_units("gaussian"))
   assert model.expression_kind == "blendshape"

@@ -33,8 +33,9 @@ _MOTION, _RIDGE = 0.05, 1e-3
 _SPARSITY = 0.1
 # Root of the weight of motion of eyeballs against that of skin.
 _EYE_WEIGHT = 6.0
-# Largest coefficients, standard deviations; at the jaw's full opening, more.
-_LIMIT = 3.0
+# Largest coefficients, standard deviations; a column that turns the jaw opens
+# only, up to 0.5 radians.
+_LIMIT, _JAW, _JAW_LIMIT = 3.0, "jaw_open", 10.0
 # mm from the midline within which a point belongs to both sides.
 _MIDLINE = 4.0
 
@@ -123,9 +124,14 @@ def _visible_weight(model):
 
 
 def _bounds(model):
+  count = model.expression.shape[-1]
   if model.expression_kind == "blendshape":
-    return 0.0, 1.0
-  return -_LIMIT, _LIMIT
+    return np.zeros(count), np.ones(count)
+  low, high = np.full(count, -_LIMIT), np.full(count, _LIMIT)
+  if _JAW in model.expression_names:
+    column = model.expression_names.index(_JAW)
+    low[column], high[column] = 0.0, _JAW_LIMIT
+  return low, high
 
 
 def _solve(system, displacement, bounds):
@@ -134,7 +140,7 @@ def _solve(system, displacement, bounds):
   wanted = linalg.solve_triangular(system.root, linear, trans="T")
   free = linalg.solve_triangular(system.root, wanted)
   low, high = bounds
-  if low <= free.min() and free.max() <= high:
+  if (low <= free).all() and (free <= high).all():
     return free
   found = optimize.lsq_linear(system.root, wanted, bounds, method="bvls").x
   return np.clip(found, low, high)
