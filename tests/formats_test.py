@@ -220,7 +220,7 @@ def test_quads_become_two_triangles(tmp_path):
   (tmp_path / "q.obj").write_text(
     "v 0 0 0 1 1 1\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nf 1/1/1 2/1 3/1//4 4/1\n"
   )
-  points, triangles, uv, _ = obj.read_mesh(tmp_path / "q.obj")
+  points, triangles, uv = obj.read_mesh(tmp_path / "q.obj")
   assert points.shape == (4, 3) and uv.shape == (2, 3, 2)
   np.testing.assert_array_equal(triangles, [[0, 1, 2], [0, 2, 3]])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
@@ -212,7 +211,7 @@ def blend(model: RawModel, mix) -> RawModel:
   Returns:
     The model with n vertices; triangles and landmarks are left as they are.
   """
-  arrays: Mapping[str, np.ndarray] = {}
+  arrays = {}
   for name, value in model.per_vertex.items():
     if name == "region":
       largest = np.asarray(mix.argmax(axis=1)).ravel()

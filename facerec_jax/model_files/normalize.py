@@ -15,7 +15,7 @@ FormatError = raw_model.FormatError
 RawModel = raw_model.RawModel
 
 # Name -> mm.
-UNITS = {"m": 1000.0, "dm": 100.0, "cm": 10.0, "mm": 1.0, "um": 0.001}
+UNITS = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001}
 # mm: outer canthi of adults are 90.4 apart (sd 4); a head with or without
 # ears, neck and shoulders is this wide.
 _CANTHI = (72.0, 112.0)
@@ -56,7 +56,7 @@ def find_unit(model: RawModel, unit: str | None = None) -> tuple[float, str]:
       unit
     ], f"{unit}, as asked ({what}: {length * UNITS[unit]:.1f} mm)"
   for name, scale in UNITS.items():
-    if limits[0] <= scale * length <= limits[1] and name != "dm":
+    if limits[0] <= scale * length <= limits[1]:
       return scale, f"{name}, by the {what}: {length * scale:.1f} mm"
   raise FormatError(
     f"{what} measure {length:.4g}: in none of m, cm, mm, um is that an adult's "

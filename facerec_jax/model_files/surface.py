@@ -36,7 +36,7 @@ def vertex_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
       total[:, axis] += np.bincount(
         triangles[:, corner], face[:, axis], len(points)
       )
-  return _unit(total)
+  return unit(total)
 
 
 def _face_normals(points, triangles):
@@ -44,7 +44,8 @@ def _face_normals(points, triangles):
   return np.cross(b - a, c - a)
 
 
-def _unit(vectors):
+def unit(vectors: np.ndarray) -> np.ndarray:
+  """The vectors [..., 3] with length 1 (0 stays 0)."""
   length = np.linalg.norm(vectors, axis=-1, keepdims=True)
   return vectors / np.maximum(length, 1e-12)
 
@@ -68,7 +69,7 @@ class Surface:
     self._owner = owner
     corners = triangles[owner]
     places = _mean(self._points[corners], weights)
-    normals = _unit(_mean(self._normals[corners], weights))
+    normals = unit(_mean(self._normals[corners], weights))
     self._tree = spatial.cKDTree(self._key(places, normals))
 
   def _key(self, points, normals):
@@ -92,7 +93,7 @@ class Surface:
     weights = closest_weights(flat, corners.reshape(-1, 3, 3))
     weights = weights.reshape(len(points), count, 3)
     found = _mean(corners, weights)
-    smooth = _unit(_mean(self._normals[self._triangles[candidate]], weights))
+    smooth = unit(_mean(self._normals[self._triangles[candidate]], weights))
     distance = ((found - points[:, None]) ** 2).sum(axis=-1)
     turned = ((smooth - normals[:, None]) ** 2).sum(axis=-1)
     cost = distance + self._turn**2 * turned

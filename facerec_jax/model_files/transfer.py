@@ -109,8 +109,8 @@ def _by_direction(points, template_points, candidates):
   center = eye_center(points)
   own = template_points[candidates]
   own_center = eye_center(own)
-  tree = spatial.cKDTree(_unit(own - own_center))
-  distance, index = tree.query(_unit(points - center), _NEIGHBOURS)
+  tree = spatial.cKDTree(surface.unit(own - own_center))
+  distance, index = tree.query(surface.unit(points - center), _NEIGHBOURS)
   weights = 1 / np.maximum(distance, 1e-4) ** 2
   return candidates[index], weights / weights.sum(axis=1, keepdims=True)
 
@@ -122,11 +122,6 @@ def eye_center(points: np.ndarray) -> np.ndarray:
   system = np.hstack([2 * local, np.ones((len(points), 1))])
   solution = np.linalg.lstsq(system, (local**2).sum(axis=1), rcond=None)[0]
   return middle + solution[:3]
-
-
-def _unit(vectors):
-  length = np.linalg.norm(vectors, axis=1, keepdims=True)
-  return vectors / np.maximum(length, 1e-9)
 
 
 def fill(

@@ -87,7 +87,7 @@ def read_folder(path: str | os.PathLike) -> raw_model.RawModel:
       raise FormatError(f"{file.name} is a link out of the folder")
     if not file.is_file():
       raise FormatError(f"{file.name} is not a plain file")
-  mean, triangles, uv, _ = obj.read_mesh(folder / _NEUTRAL)
+  mean, triangles, uv = obj.read_mesh(folder / _NEUTRAL)
   modes = [file for file in files if file.stem.startswith("identity")]
   others = [file for file in files if file not in modes]
   expressions = [file for file in others if file.name != _NEUTRAL]

@@ -24,12 +24,11 @@ def read_positions(path: str | os.PathLike) -> np.ndarray:
 
 def read_mesh(
   path: str | os.PathLike,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
   """Reads a mesh; polygons become fans of triangles.
 
   Returns:
-    (positions [V, 3], triangles [T, 3], corner UV [T, 3, 2] or None, polygon
-    that each triangle is of [T]).
+    (positions [V, 3], triangles [T, 3], corner UV [T, 3, 2] or None).
 
   Raises:
     FormatError: the file is not sound.
@@ -37,14 +36,13 @@ def read_mesh(
   lines = _lines(path)
   positions = _table(lines, b"v ", 3, path)
   texture = _table(lines, b"vt ", 2, path)
-  corners, owner = [], []
+  corners = []
   polygons = (line.split()[1:] for line in lines if line.startswith(b"f "))
   try:
-    for number, polygon in enumerate(polygons):
+    for polygon in polygons:
       points = [_corner(text) for text in polygon]
       fan = zip(points[1:-1], points[2:], strict=True)
       corners += [(points[0], b, c) for b, c in fan]
-      owner += [number] * (len(points) - 2)
   except (ValueError, IndexError):
     raise FormatError(f"{path}: a face is not sound") from None
   corners = np.array(corners, np.int64).reshape(-1, 3, 2) - 1
@@ -53,7 +51,7 @@ def read_mesh(
   if len(texture) and (corners[..., 1] >= 0).all():
     raw_model.check_indices(f"{path}: faces", corners[..., 1], len(texture))
     uv = texture[corners[..., 1]]
-  return positions, corners[..., 0], uv, np.array(owner)
+  return positions, corners[..., 0], uv
 
 
 def _lines(path):
