@@ -27,7 +27,8 @@ def _base() -> ConfigDict:
   config = ConfigDict()
   # Root of all randomness: weights, code bank, images.
   config.seed = 0
-  # "builtin", or the path of a model archive.
+  # "builtin", or the path of a model archive or of a model to import (Basel,
+  # FLAME, ICT-FaceKit, GNM, Surrey; see facerec_jax.import_model).
   config.morphable_model = "builtin"
   # Side of the square images, px.
   config.image_size = 224

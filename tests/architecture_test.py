@@ -38,6 +38,15 @@ _ALLOWED = {
   "facerec_jax.photos": _PICTURES | {"absl", "jax"},
   "facerec_jax.results": _PICTURES | {"absl", "jax"},
   "facerec_jax.model_files": {"absl", "jax", "numpy", "scipy"},
+  # The optional libraries of the import, each in one file.
+  "facerec_jax.model_files.decimation": {
+    "fast_simplification",
+    "numpy",
+    "scipy",
+  },
+  "facerec_jax.model_files.unwrapping": {"numpy", "xatlas"},
+  "facerec_jax.model_files.formats.hdf5": {"h5py", "numpy"},
+  "facerec_jax.model_files.formats.eos_reader": {"eos", "numpy"},
 }
 
 

@@ -153,7 +153,7 @@ def swapped_bytes(data):
     (swapped_bytes(GOOD), "checksum differs: the file was damaged or edited"),
     (
       with_members(GOOD, header=header(GOOD, version=archive.VERSION + 1)),
-      "format version 2 is newer than this program's 1; update facerec_jax",
+      "format version 3 is newer than this program's 2; update facerec_jax",
     ),
     (
       with_members(GOOD, header=header(GOOD, format="other")),

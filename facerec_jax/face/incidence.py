@@ -27,18 +27,23 @@ class Incidence:
   hub_triangles: jax.Array
 
 
-def vertex_incidence(triangles, num_vertices: int) -> Incidence:
+def vertex_incidence(triangles, num_vertices: int, same_as=None) -> Incidence:
   """Lists the triangles around each vertex.
 
   Args:
     triangles: [T, 3] integers.
     num_vertices: V.
+    same_as: [V] for copies of a vertex (on seams of a texture chart) one and
+      the same of them: they share all their triangles, so that their normals
+      agree. None: there are no copies.
 
   Returns:
     The lists; hubs are the vertices with more triangles than 99 % have.
   """
   triangles = np.asarray(triangles)
   corners = triangles.ravel()
+  if same_as is not None:
+    corners = same_as[corners]
   order = np.argsort(corners, kind="stable")
   counts = np.bincount(corners, minlength=num_vertices)
   starts = np.cumsum(counts) - counts
@@ -46,6 +51,8 @@ def vertex_incidence(triangles, num_vertices: int) -> Incidence:
   table = np.full((num_vertices, max(1, most)), len(triangles), np.int32)
   vertex = corners[order]
   table[vertex, np.arange(len(vertex)) - starts[vertex]] = order // 3
+  if same_as is not None:
+    counts, table = counts[same_as], table[same_as]
   width = max(1, int(np.ceil(np.quantile(counts, 0.99))) if most else 0)
   hubs = np.flatnonzero(counts > width)
   return Incidence(

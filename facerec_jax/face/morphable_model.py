@@ -127,7 +127,9 @@ def create(
   fields["landmarks"] = _indices("landmarks", landmarks, (68,), num)
   model = MorphableModel(
     **fields,
-    incidence=incidence_lib.vertex_incidence(fields["triangles"], num),
+    incidence=incidence_lib.vertex_incidence(
+      fields["triangles"], num, _copies(fields)
+    ),
     region=np.zeros(num, np.int32),
     **names,
   )
@@ -136,6 +138,23 @@ def create(
     model = model.replace(region=region)
   _check_names(model)
   return jax.tree.map(jnp.asarray, model)
+
+
+def _copies(fields):
+  """[V] the first vertex that lies and moves alike; None if all differ."""
+  mean = np.ascontiguousarray(fields["mean"])
+  _, first, group = np.unique(
+    mean.view(f"V{mean.strides[0]}"), return_index=True, return_inverse=True
+  )
+  same_as = first[group.ravel()]
+  twin = np.flatnonzero(same_as != np.arange(len(mean)))
+  for name in ("identity", "expression"):
+    basis = fields[name]
+    # Lips that touch at rest part when they move.
+    alike = (basis[twin] == basis[same_as[twin]]).all(axis=(1, 2))
+    same_as[twin[~alike]] = twin[~alike]
+    twin = twin[alike]
+  return same_as if len(twin) else None
 
 
 def _floats(name, value, shape):
@@ -216,7 +235,9 @@ def albedo(model: MorphableModel, coefficients) -> jax.Array:
 
 def _combine(basis, coefficients):
   count = coefficients.shape[-1]
-  flat = jnp.reshape(basis, (-1, basis.shape[-1]))[:, :count]
+  # Sizes in full: a basis may have no columns.
+  vertices, axes, columns = basis.shape
+  flat = jnp.reshape(basis, (vertices * axes, columns))[:, :count]
   # The default precision of some accelerators is half of float32's digits.
   total = jnp.dot(flat, coefficients, precision=jax.lax.Precision.HIGHEST)
   return total.reshape(basis.shape[:2])

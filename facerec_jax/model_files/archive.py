@@ -3,12 +3,14 @@
 An archive is an uncompressed zip of .npy members (`numpy.load` opens it):
 
   header          [n] uint8, JSON text: format, version, name, region_names,
-                  identity_names, expression_names, expression_kind
+                  identity_names, expression_names, expression_kind,
+                  provenance (null, or as in `Provenance`; since version 2)
   mean            [V, 3] float32, mm
-  identity        [V, 3, Ki] float16, in units of `identity_scale`
+  identity        [V, 3, Ki] float16 (or float32, since version 2), in units of
+                  `identity_scale`
   identity_scale  [Ki] float32, largest entry of each column, mm
-  expression      [V, 3, Ke] float16, `expression_scale` [Ke] float32
-  albedo          [V, 3, Ka] float16, `albedo_scale` [Ka] float32
+  expression      [V, 3, Ke] likewise, `expression_scale` [Ke] float32
+  albedo          [V, 3, Ka] likewise, `albedo_scale` [Ka] float32
   albedo_mean     [V, 3] float32;  occlusion [V] float32
   uv              [V, 2] float32, absent if the model has none
   triangles       [T, 3] int32;  landmarks [68] int32;  region [V] int32
@@ -20,25 +22,24 @@ that are there before anything is allocated.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
-import math
 import os
-import struct
 import zipfile
 
 import numpy as np
 
 from facerec_jax.face import morphable_model
 from facerec_jax.face.morphable_model import MorphableModel
+from facerec_jax.model_files import archive_members
 
 FORMAT = "facerec_jax morphable model"
-VERSION = 1
+VERSION = 2
 
-_BASES = ("identity", "expression", "albedo")
-_FLOATS = ("mean", "albedo_mean", "occlusion", "uv")
-_INDICES = ("triangles", "landmarks", "region")
+ArchiveError = archive_members.ArchiveError
+
 _NAMES = (
   "name",
   "region_names",
@@ -46,40 +47,50 @@ _NAMES = (
   "expression_names",
   "expression_kind",
 )
+_BASES = archive_members.BASES
+_FLOATS = archive_members.FLOATS
+_INDICES = archive_members.INDICES
+_DTYPES = archive_members.DTYPES
 _OPTIONAL = ("uv",)
-_DTYPES = (
-  dict.fromkeys(_BASES, np.float16)
-  | dict.fromkeys([f"{name}_scale" for name in _BASES], np.float32)
-  | dict.fromkeys(_FLOATS, np.float32)
-  | dict.fromkeys(_INDICES, np.int32)
-  | dict.fromkeys(("header", "sha256"), np.uint8)
-)
-# What zipfile raises on damaged files: wrong checksums and offsets, flags of
-# encryption or of unknown methods, names that are no text.
-_ZIP_ERRORS = (
-  zipfile.BadZipFile,
-  EOFError,
-  OSError,
-  NotImplementedError,
-  RuntimeError,
-  UnicodeDecodeError,
-  struct.error,
-)
 
 
-class ArchiveError(ValueError):
-  """A file is not a sound model archive; the message says why, in one line."""
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+  """Where an imported model comes from.
+
+  Attributes:
+    format: that it was read as.
+    licence: one line.
+    link: where to get the original.
+    derived_landmarks: iBUG indices that were found by the import; the others
+      are published ones.
+    notes: what was left out or assumed.
+  """
+
+  format: str
+  licence: str
+  link: str = ""
+  derived_landmarks: tuple[int, ...] = ()
+  notes: tuple[str, ...] = ()
 
 
-def save(path: str | os.PathLike, model: MorphableModel) -> None:
+def save(
+  path: str | os.PathLike,
+  model: MorphableModel,
+  *,
+  provenance: Provenance | None = None,
+  precision: str = "float16",
+) -> None:
   """Writes a model; the file appears complete or not at all.
 
   Args:
     path: of the archive, replaced if it exists.
-    model: the morphable model; bases are rounded to half precision.
+    model: the morphable model.
+    provenance: of an imported model.
+    precision: of the bases, "float16" or "float32".
   """
   path = os.fspath(path)
-  data = encode(model)
+  data = encode(model, provenance=provenance, precision=precision)
   # Beside the file, for a rename; not `tempfile`, whose files only the owner
   # may read.
   temporary = f"{path}.{os.getpid()}.tmp"
@@ -90,6 +101,15 @@ def save(path: str | os.PathLike, model: MorphableModel) -> None:
   finally:
     if os.path.exists(temporary):
       os.unlink(temporary)
+
+
+def is_archive(path: str | os.PathLike) -> bool:
+  """Whether a file has the names of an archive's members."""
+  try:
+    with zipfile.ZipFile(path) as file:
+      return {"header.npy", "sha256.npy"} <= set(file.namelist())
+  except archive_members.ZIP_ERRORS:
+    return False
 
 
 def load(path: str | os.PathLike) -> MorphableModel:
@@ -104,9 +124,33 @@ def load(path: str | os.PathLike) -> MorphableModel:
     return decode(file.read(), path)
 
 
-def encode(model: MorphableModel) -> bytes:
-  """The bytes of a model's archive; equal models give equal bytes."""
-  members = {"header": _text(_header(model))}
+def load_provenance(path: str | os.PathLike) -> Provenance | None:
+  """Where an archive's model comes from; None if it was not imported.
+
+  Raises:
+    ArchiveError: see `load`.
+  """
+  path = os.fspath(path)
+  try:
+    with open(path, "rb") as file:
+      header = _read_header(archive_members.read(file.read()))
+  except ArchiveError as error:
+    raise ArchiveError(f"{path}: {error}") from None
+  return header["provenance"]
+
+
+def encode(
+  model: MorphableModel,
+  *,
+  provenance: Provenance | None = None,
+  precision: str = "float16",
+) -> bytes:
+  """The bytes of an archive, see `save`; equal models give equal bytes."""
+  if precision not in archive_members.PRECISIONS:
+    raise ValueError(
+      f"precision {precision!r} is none of {archive_members.PRECISIONS}"
+    )
+  members = {"header": _text(_header(model, provenance))}
   for name in _FLOATS + _INDICES:
     value = getattr(model, name)
     if value is not None:
@@ -115,7 +159,7 @@ def encode(model: MorphableModel) -> bytes:
     basis = np.asarray(getattr(model, name), np.float32)
     scale = np.abs(basis).max(axis=(0, 1), initial=0.0)
     scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
-    members[name] = (basis / scale).astype(np.float16)
+    members[name] = (basis / scale).astype(precision)
     members[f"{name}_scale"] = scale
   members["sha256"] = np.frombuffer(_digest(members), np.uint8)
   stream = io.BytesIO()
@@ -144,8 +188,9 @@ def decode(data: bytes, origin: str = "model archive") -> MorphableModel:
 
 
 def _decode(data):
-  members = _read_members(data)
+  members = archive_members.read(data)
   header = _read_header(members)
+  del header["provenance"]
   missing = [
     name for name in _DTYPES if name not in members and name not in _OPTIONAL
   ]
@@ -163,59 +208,6 @@ def _decode(data):
     raise ArchiveError(f"unsound model: {error}") from None
 
 
-def _read_members(data):
-  stream = io.BytesIO(data)
-  if not zipfile.is_zipfile(stream):
-    # A zip file's table of contents is at its end.
-    cut = data[:4] == b"PK\x03\x04"
-    raise ArchiveError(
-      "truncated: the end of the file is missing"
-      if cut
-      else "not a model archive (.npz)"
-    )
-  try:
-    with zipfile.ZipFile(stream) as archive:
-      return {
-        info.filename.removesuffix(".npy"): _read_member(archive, info)
-        for info in archive.infolist()
-      }
-  except _ZIP_ERRORS as error:
-    raise ArchiveError(f"damaged: {error}") from None
-
-
-def _read_member(archive, info):
-  name = info.filename.removesuffix(".npy")
-  if name not in _DTYPES:
-    raise ArchiveError(f"not a model archive: unknown member {name[:40]!r}")
-  # Stored members cannot claim more than the file holds; deflated ones could.
-  if info.compress_type != zipfile.ZIP_STORED:
-    raise ArchiveError(f"member {name!r} is compressed, wanted stored")
-  with archive.open(info) as member:
-    content = member.read(info.compress_size)
-  return _parse_array(name, content)
-
-
-def _parse_array(name, content):
-  stream = io.BytesIO(content)
-  try:
-    version = np.lib.format.read_magic(stream)
-    readers = {
-      (1, 0): np.lib.format.read_array_header_1_0,
-      (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, fortran, dtype = readers[version](stream)
-  except (KeyError, ValueError):
-    raise ArchiveError(f"member {name!r} is not an array") from None
-  wanted = np.dtype(_DTYPES[name])
-  if dtype != wanted or fortran or any(length < 0 for length in shape):
-    raise ArchiveError(f"member {name!r} is {dtype}, wanted {wanted}")
-  size = math.prod(shape) * dtype.itemsize
-  have = len(content) - stream.tell()
-  if size != have:
-    raise ArchiveError(f"member {name!r} claims {size} bytes, holds {have}")
-  return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
-
-
 def _read_header(members):
   header = members.get("header")
   try:
@@ -231,17 +223,32 @@ def _read_header(members):
       f"format version {version} is newer than this program's {VERSION}; "
       "update facerec_jax"
     )
+  provenance = header.pop("provenance", None)
   if set(header) != set(_NAMES):
     raise ArchiveError(f"header has {sorted(header)}, wanted {sorted(_NAMES)}")
-  return {
-    name: tuple(value) if isinstance(value, list) else value
-    for name, value in header.items()
-  }
+  fields = {name: _tuple(value) for name, value in header.items()}
+  return fields | {"provenance": _read_provenance(provenance)}
 
 
-def _header(model):
+def _tuple(value):
+  return tuple(value) if isinstance(value, list) else value
+
+
+def _read_provenance(content):
+  if content is None:
+    return None
+  try:
+    return Provenance(**{k: _tuple(v) for k, v in content.items()})
+  except (AttributeError, TypeError):
+    raise ArchiveError("header: provenance is not sound") from None
+
+
+def _header(model, provenance):
   names = {name: getattr(model, name) for name in _NAMES}
-  return json.dumps({"format": FORMAT, "version": VERSION} | names)
+  origin = None if provenance is None else dataclasses.asdict(provenance)
+  return json.dumps(
+    {"format": FORMAT, "version": VERSION} | names | {"provenance": origin}
+  )
 
 
 def _text(text):
