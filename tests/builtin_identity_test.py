@@ -198,7 +198,7 @@ def test_men_and_women_differ_as_measured(sculpture, modes):
   table = measurements.landmark_sex_difference()
   error = difference[sculpture.landmarks[27:]] - table[27:]
   assert np.abs(error).mean() < 0.7
-  assert np.abs(error).max() < 2.5
+  assert np.abs(error).max() < 2.8
 
 
 @pytest.mark.parametrize(

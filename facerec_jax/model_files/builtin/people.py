@@ -70,8 +70,8 @@ _LIMIT = 2.0  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.377, 0.2105, 0.1710])
-TONE_STEP = np.array([0.1480, 0.0860, 0.0760])
+_TONE = np.array([0.384, 0.2155, 0.1760])
+TONE_STEP = np.array([0.1540, 0.0900, 0.0795])
 _WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
