@@ -48,6 +48,7 @@ def write_sheets(
   *,
   derived_landmarks: Sequence[int] = (),
   expressions: Sequence[tuple[str, np.ndarray]] = (),
+  modes: int | None = _MODES,
 ) -> list[pathlib.Path]:
   """Writes views.png, landmarks.png, a sheet of each basis, expressions.png.
 
@@ -57,6 +58,7 @@ def write_sheets(
     derived_landmarks: iBUG indices that are drawn in another colour.
     expressions: (label, [Ke] coefficients) of faces to show besides the
       basis' own columns.
+    modes: how many modes of a Gaussian basis to show; None for all.
 
   Returns:
     The files.
@@ -68,7 +70,7 @@ def write_sheets(
   }
   for group in ("identity", "expression", "albedo"):
     if getattr(model, group).shape[-1]:
-      sheets[f"{group}.png"] = mode_sheet(model, group)
+      sheets[f"{group}.png"] = mode_sheet(model, group, modes)
   if expressions:
     sheets["expressions.png"] = expression_sheet(model, expressions)
   return [
@@ -103,14 +105,16 @@ def landmark_sheet(
   return figures.contact_sheet([images])
 
 
-def mode_sheet(model: MorphableModel, group: str) -> np.ndarray:
-  """The first columns of a basis, each at both ends (or at weight 1)."""
+def mode_sheet(
+  model: MorphableModel, group: str, modes: int | None = _MODES
+) -> np.ndarray:
+  """Columns of a basis, the first `modes` at both ends (all at weight 1)."""
   values = getattr(model, group).shape[-1]
   blend = group == "expression" and model.expression_kind == "blendshape"
   names = getattr(model, f"{group}_names", ()) or [
     str(k) for k in range(values)
   ]
-  count = values if blend else min(values, _MODES)
+  count = values if blend else min(values, modes or values)
   ends = (1.0,) if blend else (-_FAR, _FAR)
   cells, labels = [], []
   for column in range(count):
@@ -152,6 +156,14 @@ def _labelled(cells, labels, columns=7):
     marked.append(np.asarray(image))
   rows = [marked[k : k + columns] for k in range(0, len(marked), columns)]
   return figures.contact_sheet(rows)
+
+
+def developed(picture: renderer.Rendering, samples: int):
+  """A rendering over dark grey, [H / samples, W / samples, 3] sRGB."""
+  size = picture.image.shape[0] // samples
+  image = jnp.where(picture.mask[..., None], picture.image, _BACKGROUND)
+  image = image.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
+  return color.linear_to_srgb(image)
 
 
 def _number(image, points, derived):
@@ -219,6 +231,4 @@ def _render(model, code, yaw, height, *, size):
   camera = geometry.reference_camera(large)
   placed = _placed(model, code, yaw, height)
   full = renderer.render(model, camera, placed, height=large, width=large)
-  image = jnp.where(full.mask[..., None], full.image, _BACKGROUND)
-  image = image.reshape(size, _SAMPLES, size, _SAMPLES, 3).mean(axis=(1, 3))
-  return color.linear_to_srgb(image)
+  return developed(full, _SAMPLES)

@@ -20,7 +20,7 @@ _CONTRAST = 1.25
 _SHOULDER_HEIGHT, _SHOULDER_CENTER = -200.0, -105.0
 _SHOULDER_RADII = (190.0, 125.0)
 # Light finds its way to eyes and teeth by other paths than the sky's.
-_LEAST_LIGHT = {"left_eye": 0.5, "right_eye": 0.5, "teeth": 0.45}
+_LEAST_LIGHT = {"left_eye": 0.5, "right_eye": 0.5, "teeth": 0.6}
 _LEAST_ON_SKIN = 0.35
 # The upper lid and its lashes shade the eye: mm over the eye's centre.
 _LID_SHADE, _SHADED_EYE = 0.72, (1.0, 6.0)
