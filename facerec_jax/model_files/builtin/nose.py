@@ -43,7 +43,7 @@ class Lobe:
     step = directions @ self.axes.T / self.radii
     a, b = (step**2).sum(axis=1), (start * step).sum(axis=1)
     c = (start**2).sum(axis=1) - 1.0
-    return (np.sqrt(np.maximum(b * b - a * c, 0.0)) - b) / a
+    return (np.sqrt(np.maximum(b * b - a * c, 0.0)) - b) / np.maximum(a, 1e-9)
 
 
 def _lobe(center, forward, up, radii):
