@@ -10,25 +10,36 @@ import numpy as np
 
 @struct.dataclass
 class Incidence:
-  """The triangles around each vertex, padded with T.
+  """The corners of triangles at each vertex, padded with 3 T.
 
-  Sums over them are gathers: fast and deterministic everywhere, where
-  scatter-adds are not. The few vertices with many triangles (centres of fans)
-  are listed apart, so that they do not widen the table.
+  Corner 3 t + k is `triangles[t, k]`. Sums over the triangles around vertices
+  are gathers: fast and deterministic everywhere, where scatter-adds are not.
+  The few vertices with many triangles (centres of fans) are listed apart, so
+  that they do not widen the table.
 
   Attributes:
-    triangles: [V, N] int32; incomplete for hubs.
+    corners: [V, N] int32; incomplete for hubs.
     hubs: [H] int32 vertices with more than N triangles.
-    hub_triangles: [H, M] int32, all of their triangles.
+    hub_corners: [H, M] int32, all of their corners.
   """
 
-  triangles: jax.Array
+  corners: jax.Array
   hubs: jax.Array
-  hub_triangles: jax.Array
+  hub_corners: jax.Array
+
+  @property
+  def triangles(self) -> jax.Array:
+    """[V, N] int32 triangles at each vertex, padded with T."""
+    return self.corners // 3
+
+  @property
+  def hub_triangles(self) -> jax.Array:
+    """[H, M] int32 triangles at each hub, padded with T."""
+    return self.hub_corners // 3
 
 
 def vertex_incidence(triangles, num_vertices: int) -> Incidence:
-  """Lists the triangles around each vertex.
+  """Lists the corners of triangles at each vertex.
 
   Args:
     triangles: [T, 3] integers.
@@ -38,18 +49,18 @@ def vertex_incidence(triangles, num_vertices: int) -> Incidence:
     The lists; hubs are the vertices with more triangles than 99 % have.
   """
   triangles = np.asarray(triangles)
-  corners = triangles.ravel()
-  order = np.argsort(corners, kind="stable")
-  counts = np.bincount(corners, minlength=num_vertices)
+  vertices = triangles.ravel()
+  order = np.argsort(vertices, kind="stable")
+  counts = np.bincount(vertices, minlength=num_vertices)
   starts = np.cumsum(counts) - counts
   most = counts.max(initial=0)
-  table = np.full((num_vertices, max(1, most)), len(triangles), np.int32)
-  vertex = corners[order]
-  table[vertex, np.arange(len(vertex)) - starts[vertex]] = order // 3
+  table = np.full((num_vertices, max(1, most)), triangles.size, np.int32)
+  vertex = vertices[order]
+  table[vertex, np.arange(len(vertex)) - starts[vertex]] = order
   width = max(1, int(np.ceil(np.quantile(counts, 0.99))) if most else 0)
   hubs = np.flatnonzero(counts > width)
   return Incidence(
-    triangles=jnp.asarray(table[:, :width]),
+    corners=jnp.asarray(table[:, :width]),
     hubs=jnp.asarray(hubs, jnp.int32),
-    hub_triangles=jnp.asarray(table[hubs]),
+    hub_corners=jnp.asarray(table[hubs]),
   )

@@ -1,8 +1,9 @@
 """Which pixels a triangle covers, and how far away it is there.
 
 The arithmetic that every back end of the rasteriser shares, so that they agree
-bit by bit. Keys are 32 bits: 15 of depth, 17 of the triangle's index; the
-smallest key of a pixel wins.
+(but for the last bit of a depth, where compilers fuse multiplications and
+additions differently). Keys are 32 bits: 15 of depth, 17 of the triangle's
+index; the smallest key of a pixel wins.
 """
 
 from __future__ import annotations

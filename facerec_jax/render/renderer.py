@@ -17,6 +17,8 @@ from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.render import illumination
+from facerec_jax.render import interpolation
+from facerec_jax.render import linear_maps
 from facerec_jax.render import rasterizer
 
 
@@ -47,6 +49,7 @@ def render(
   *,
   height: int,
   width: int,
+  backend: str | None = None,
 ) -> Rendering:
   """Renders one face; `jax.vmap` for batches.
 
@@ -58,6 +61,7 @@ def render(
     code: without batch axes.
     height: of the image, px.
     width: of the image, px.
+    backend: of the rasteriser, see `rasterizer.rasterize`.
 
   Returns:
     The images.
@@ -73,6 +77,7 @@ def render(
     camera=camera,
     height=height,
     width=width,
+    backend=backend,
   )
 
 
@@ -87,6 +92,7 @@ def render_mesh(
   height: int,
   width: int,
   occlusion=None,
+  backend: str | None = None,
 ) -> Rendering:
   """Renders any mesh.
 
@@ -100,25 +106,26 @@ def render_mesh(
     height: of the image, px.
     width: of the image, px.
     occlusion: [V] share of the sky that a vertex sees, or None for 1.
+    backend: of the rasteriser.
 
   Returns:
     The images.
   """
   if occlusion is None:
     occlusion = jnp.ones_like(points[:, 0])
-  normals = geometry.vertex_normals(points, triangles, incidence)
-  screen = jnp.concatenate(
-    [geometry.project(camera, points), -points[:, 2:]], axis=1
+  normals = geometry.normal_planes(points.T, triangles, incidence)
+  screen = jnp.concatenate([geometry.project(camera, points).T, -points.T[2:]])
+  ids = rasterizer.rasterize(
+    screen.T, triangles, height=height, width=width, backend=backend
   )
-  ids = rasterizer.rasterize(screen, triangles, height=height, width=width)
   mask = ids >= 0
-  vertex_attributes = [*normals.T, *albedo.T, occlusion]
-  depth, *planes = _interpolate(screen, vertex_attributes, triangles, ids)
-  normals, albedo, occlusion = planes[:3], planes[3:6], planes[6]
-  length = jax.lax.rsqrt(sum(n * n for n in normals) + geometry.TINY)
-  normals = [n * length for n in normals]
+  values = jnp.concatenate([screen[2:], normals, albedo.T, occlusion[None]])
+  planes = _interpolate(screen, values, triangles, ids)
+  planes = planes.reshape(-1, height, width)
+  depth, normals, albedo, occlusion = jnp.split(planes, [1, 4, 7])
+  normals = geometry.normalize(normals)
   shade = illumination.shading_planes(normals, light)
-  image = [a * s * occlusion for a, s in zip(albedo, shade, strict=True)]
+  image = [a * s * occlusion[0] for a, s in zip(albedo, shade, strict=True)]
 
   def inside(planes):
     return jnp.stack([jnp.where(mask, p, 0.0) for p in planes], axis=-1)
@@ -126,51 +133,31 @@ def render_mesh(
   return Rendering(
     image=inside(image),
     mask=mask,
-    depth=jnp.where(mask, depth, 0.0),
+    depth=jnp.where(mask, depth[0], 0.0),
     normals=inside(normals),
     albedo=inside(albedo),
     triangle_ids=ids,
   )
 
 
-def _interpolate(screen, attributes, triangles, ids):
-  """Perspective-correct interpolation at pixel centres.
-
-  Works on planes [H, W]: gathers of single numbers fuse with the arithmetic
-  behind them, gathers of rows are stored (three times slower on a CPU).
-
-  Args:
-    screen: [V, 3] column, row, depth.
-    attributes: of the vertices, [V] each.
-    triangles: [T, 3].
-    ids: [H, W], -1 is read as triangle 0.
-
-  Returns:
-    Depth, then each attribute, [H, W] planes.
-  """
+@linear_maps.one_after_another
+def _interpolate(screen, values, triangles, ids):
+  """Values of vertices [R, V] at pixel centres, [R, H * W]; else 0."""
   height, width = ids.shape
   if triangles.shape[0] == 0:
-    return [jnp.zeros(ids.shape)] * (1 + len(attributes))
-  shown = jnp.maximum(ids, 0)
-  vertex = [triangles[:, corner][shown] for corner in range(3)]
-  here_x = jnp.arange(width) + 0.5
-  here_y = jnp.arange(height)[:, None] + 0.5
-  x = [screen[:, 0][v] - here_x for v in vertex]
-  y = [screen[:, 1][v] - here_y for v in vertex]
-  z = [screen[:, 2][v] for v in vertex]
-  weights = [
-    (x[j] * y[k] - y[j] * x[k]) / z[i]
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
-  ]
-  total = sum(weights)
-  # Where nothing is visible the sum may vanish; its value is not used.
-  scale = 1.0 / jnp.where((ids >= 0) & (total != 0), total, 1.0)
-  weights = [w * scale for w in weights]
-
-  def mix(corners):
-    return sum(w * c for w, c in zip(weights, corners, strict=True))
-
-  return [mix(z), *(mix([values[v] for v in vertex]) for values in attributes)]
+    return jnp.zeros((values.shape[0], height * width), values.dtype)
+  flat = ids.reshape(-1)
+  shown = jnp.maximum(flat, 0)
+  index = jnp.stack(
+    [jnp.where(flat >= 0, t[shown], values.shape[1]) for t in triangles.T]
+  )
+  weights = interpolation.perspective_weights(
+    screen,
+    index,
+    column=jnp.tile(jnp.arange(width) + 0.5, height),
+    row=jnp.repeat(jnp.arange(height) + 0.5, width),
+  )
+  return interpolation.interpolate(values, weights, index)
 
 
 def posed_vertices(
