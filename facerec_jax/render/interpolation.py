@@ -37,21 +37,41 @@ def interpolate(x, weights, index) -> jax.Array:
   return _form_p.bind(x, weights, index, wanted="y", size=x.shape[1])
 
 
-def perspective_weights(screen, index, column, row) -> jax.Array:
-  """Perspective-correct barycentric coordinates of pixels in triangles.
+def visible_corners(triangles, ids, num_vertices: int) -> jax.Array:
+  """Vertices of the triangle at each pixel.
+
+  Args:
+    triangles: [T, 3], T > 0.
+    ids: [H, W] triangle indices, -1 where there is none.
+    num_vertices: V.
+
+  Returns:
+    [3, H * W] vertex indices, V where there is none.
+  """
+  ids = ids.reshape(-1)
+  shown = jnp.maximum(ids, 0)
+  return jnp.stack(
+    [jnp.where(ids >= 0, t[shown], num_vertices) for t in triangles.T]
+  )
+
+
+def perspective_weights(screen, index, shape: tuple[int, int]) -> jax.Array:
+  """Perspective-correct barycentric coordinates of pixel centres.
 
   Proportional to area opposite a corner / depth of the corner (Heckbert &
   Moreton 1991, "Interpolation for polygon texture mapping and shading").
 
   Args:
     screen: [3, V] columns px, rows px, depths mm.
-    index: [3, P] corners; V where there is no triangle.
-    column: [P] of the points, px.
-    row: [P] of the points, px.
+    index: [3, H * W] of `visible_corners`.
+    shape: H and W.
 
   Returns:
-    [3, P], sum 1; 0 where there is no triangle, or one without area.
+    [3, H * W], sum 1; 0 where there is no triangle, or one without area.
   """
+  height, width = shape
+  column = jnp.tile(jnp.arange(width) + 0.5, height)
+  row = jnp.repeat(jnp.arange(height) + 0.5, width)
   shown = index < screen.shape[1]
   corners = linear_maps.take(screen, index.reshape(-1)).reshape(3, 3, -1)
   x = [corners[0, k] - column for k in range(3)]
