@@ -165,6 +165,10 @@ def _synthesis() -> ConfigDict:
       noise=0.02,
       # Share of images without colour.
       grey_share=0.03,
+      # Samples along each side of a pixel: 2 smooths outlines.
+      supersampling=1,
+      # "xla", "pallas", or None: the kernel on CUDA, XLA elsewhere.
+      rasterizer=None,
     )
   )
 

@@ -14,9 +14,9 @@ line: it moves along the surface normal n as fast as the surface does,
 
 v the velocity of the surface point: turning a sphere does not move its outline.
 The rim itself lies beyond the last covered pixel centre, so d is extrapolated
-to where n . sight is 0 from that pixel and the next one inwards. At the border of an open mesh, which faces the camera, the outline moves with
-the surface point. Contours of one part of the mesh before another have no
-gradient.
+to where n . sight is 0 from that pixel and the next one inwards. At the border
+of an open mesh, which faces the camera, the outline moves with the surface
+point. Contours of one part of the mesh before another have no gradient.
 """
 
 from __future__ import annotations
