@@ -339,3 +339,25 @@ def test_pixels_on_a_shared_edge_go_to_the_lower_index():
   got = np.asarray(_rasterize(screen, triangles))
   ids, _, _ = slow_renderer.brute_force(screen, triangles, **_SIZE)
   np.testing.assert_array_equal(got, ids)
+
+
+def test_equals_opengl():
+  """An independent renderer, where one is installed and has a driver."""
+  pytest.importorskip("moderngl", reason="needs moderngl, not a dependency")
+  peers = pytest.importorskip("experiments.peer_renderers")
+  try:
+    draw = peers.OpenGL(64)
+  except Exception as error:
+    pytest.skip(f"moderngl finds no OpenGL: {error}")
+  screen, triangles = _soup(3, count=60)
+  screen[:, :2] *= 1.5
+  lattice, sheet = _lattice(1.7, wave=20.0)
+  lattice[:, 2] += 200.0  # Behind the soup, no ties.
+  screen = np.concatenate([screen, lattice])
+  triangles = np.concatenate([triangles, sheet + len(screen) - len(lattice)])
+  got = np.asarray(_rasterize(screen, triangles, height=64, width=64))
+  # OpenGL rounds coordinates to 1/256 px.
+  _, _, margin = slow_renderer.brute_force(screen, triangles, 64, 64)
+  clear = margin > 1 / 64
+  assert clear.mean() > 0.8
+  np.testing.assert_array_equal(draw(screen, triangles)[clear], got[clear])
