@@ -20,6 +20,7 @@ from jax.interpreters import batching
 from jax.interpreters import mlir
 import jax.numpy as jnp
 
+from facerec_jax.render import batch_loops
 from facerec_jax.render import linear_maps
 
 
@@ -173,7 +174,7 @@ def _batch(args, axes, **params):
   def bind(*args):
     return _form_p.bind(*args, **params)
 
-  return linear_maps.one_by_one(bind, args, axes), 0
+  return batch_loops.one_by_one(bind, args, axes), 0
 
 
 _form_p.def_impl(jax.jit(_evaluate, static_argnames=("wanted", "size")))

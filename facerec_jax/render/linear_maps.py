@@ -22,6 +22,7 @@ from jax.interpreters import mlir
 import jax.numpy as jnp
 
 from facerec_jax.face import incidence as incidence_lib
+from facerec_jax.render import batch_loops
 
 
 class _Map(NamedTuple):
@@ -201,7 +202,7 @@ def _batch(args, axes, *, pair, out_size):
     x = jnp.moveaxis(x, axes[0], 0)
     y = bind(x.reshape(-1, x.shape[-1]), *tables)
     return y.reshape(*x.shape[:2], out_size), 0
-  return one_by_one(bind, args, axes), 0
+  return batch_loops.one_by_one(bind, args, axes), 0
 
 
 def one_after_another(function: Callable) -> Callable:
@@ -226,38 +227,6 @@ def one_after_another(function: Callable) -> Callable:
   looped = jax.custom_jvp(jax.custom_batching.sequential_vmap(framed))
   looped.defjvp(functools.partial(jax.jvp, framed))
   return looped
-
-
-def one_by_one(function, args, axes) -> jax.Array:
-  """Applies a function to each member of a batch, as batching rules want it.
-
-  One image after the other stays in the cache; a gather with a batch axis in
-  its indices is two to three times slower on CPUs.
-
-  Args:
-    function: of arrays.
-    args: the arrays.
-    axes: batch axis of each, or None.
-
-  Returns:
-    Results, batch axis first.
-  """
-  moving = [
-    jnp.moveaxis(arg, axis, 0)
-    for arg, axis in zip(args, axes, strict=True)
-    if axis is not None
-  ]
-
-  def one(members):
-    members = iter(members)
-    return function(
-      *(
-        arg if axis is None else next(members)
-        for arg, axis in zip(args, axes, strict=True)
-      )
-    )
-
-  return jax.lax.map(one, moving)
 
 
 _linear_map_p.def_impl(jax.jit(_evaluate, static_argnames=("pair", "out_size")))

@@ -15,11 +15,11 @@ from facerec_jax.render import coverage
 
 # Triangles a scan step handles. A chunk's slowest triangle sets its cost, which
 # on a CPU wants small chunks; a GPU wants few launches.
-CHUNK_CPU = 256
+CHUNK_CPU = 128
 CHUNK_ACCELERATOR = 8192
 # A pixel of a walk (which ends in a scatter) costs about as much as this many
 # pixels of a whole image.
-_WALK_COST = 4
+_WALK_COST = 2
 # Walks of more steps than 2^_MAX_WALK_BITS are never worth while.
 _MAX_WALK_BITS = 12
 
