@@ -166,6 +166,10 @@ def _synthesis() -> ConfigDict:
       noise=0.02,
       # Share of images without colour.
       grey_share=0.03,
+      # Samples along each side of a pixel: 2 smooths outlines.
+      supersampling=1,
+      # "xla", or "pallas": a kernel for CUDA, not yet run on a GPU.
+      rasterizer="xla",
     )
   )
 

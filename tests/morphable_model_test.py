@@ -1,11 +1,13 @@
 import fake_model
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 
 from facerec_jax.face import incidence as incidence_lib
 from facerec_jax.face import morphable_model
+from facerec_jax.render import geometry
 
 
 def _arrays(**changes):
@@ -69,6 +71,32 @@ def test_incidence_lists_each_triangle_at_each_corner():
   triangles = np.array([[0, 1, 2], [2, 1, 3], [0, 2, 4]])
   found = _triangles_at(incidence_lib.vertex_incidence(triangles, 6), 3)
   assert found == [[0, 2], [0, 1], [0, 1, 2], [1], [2], []]
+
+
+def test_copies_on_a_seam_have_the_normal_of_the_whole():
+  """Two sheets that meet at right angles, each with its own edge."""
+  points = np.array(
+    [[0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, -1.0]]
+  )
+  triangles = np.array([[0, 2, 1], [3, 4, 5]])
+  same_as = np.array([0, 1, 2, 0, 1, 5])
+  incidence = incidence_lib.vertex_incidence(triangles, 6, same_as)
+
+  def normals(points):
+    return geometry.vertex_normals(points, jnp.asarray(triangles), incidence)
+
+  found = np.asarray(normals(jnp.asarray(points, jnp.float32)))
+  np.testing.assert_allclose(found[0], found[3], atol=1e-6)
+  np.testing.assert_allclose(found[1], [-0.7071, 0, 0.7071], atol=1e-3)
+  np.testing.assert_allclose(found[2], [0, 0, 1], atol=1e-6)
+  jax.test_util.check_grads(
+    normals,
+    (jnp.asarray(points, jnp.float32),),
+    order=1,
+    eps=1e-3,
+    atol=0.02,
+    rtol=0.02,
+  )
 
 
 def test_centres_of_fans_do_not_widen_the_table():

@@ -3,12 +3,16 @@ import functools
 import hypothesis
 from hypothesis import strategies as st
 import jax
+from jax import export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow_renderer
 
+from facerec_jax.render import coverage
 from facerec_jax.render import rasterizer
+from facerec_jax.render import rasterizer_pallas
+from facerec_jax.render import rasterizer_xla
 
 _SIZE = dict(height=24, width=32)
 
@@ -94,7 +98,7 @@ def test_any_chunk_size_gives_the_same(monkeypatch):
   screen, triangles = _lattice(0.7, wave=20.0)
   whole = np.asarray(_rasterize(screen, triangles))
   for chunk in (1, 7, 10**6):
-    monkeypatch.setattr(rasterizer, "_CHUNK_CPU", chunk)
+    monkeypatch.setattr(rasterizer_xla, "CHUNK_CPU", chunk)
     got = rasterizer.rasterize(
       jnp.asarray(screen), jnp.asarray(triangles), **_SIZE
     )
@@ -160,10 +164,26 @@ def test_translation_by_whole_pixels_translates():
   assert (after[2:, 3:] == before[:-2, :-3]).mean() > 0.995
 
 
-def test_too_many_triangles_are_refused():
-  triangles = jnp.zeros((rasterizer.MAX_TRIANGLES + 1, 3), jnp.int32)
-  with pytest.raises(ValueError, match="got 131073 triangles, at most 131072"):
-    rasterizer.rasterize(jnp.ones((3, 3)), triangles, height=4, width=4)
+def test_parts_of_a_large_mesh_meet_like_one(monkeypatch):
+  screen, triangles = _soup(7, count=60)
+  whole = np.asarray(_rasterize(screen, triangles))
+  monkeypatch.setattr(coverage, "MAX_IDS", 16)
+  got = rasterizer.rasterize(
+    jnp.asarray(screen), jnp.asarray(triangles), **_SIZE
+  )
+  np.testing.assert_array_equal(got, whole)
+
+
+def test_more_triangles_than_a_key_has_indices():
+  """A sheet behind 131,072 triangles that are not drawn."""
+  screen, triangles = _lattice(3.0)
+  plain = np.asarray(_rasterize(screen, triangles))
+  many = np.zeros((coverage.MAX_IDS + 5, 3), np.int32)
+  got = np.asarray(_rasterize(screen, np.concatenate([many, triangles])))
+  np.testing.assert_array_equal(got, plain + len(many) * (plain >= 0))
+  # The same triangles again lose every tie.
+  twice = np.concatenate([triangles, many, triangles])
+  np.testing.assert_array_equal(_rasterize(screen, twice), plain)
 
 
 def test_has_no_gradient_and_no_error():
@@ -175,3 +195,167 @@ def test_has_no_gradient_and_no_error():
 
   slope = jax.grad(loss)(jnp.asarray(screen))
   np.testing.assert_array_equal(slope, 1.0)
+
+
+@pytest.mark.parametrize("seed, height, width", [(0, 24, 32), (1, 40, 7)])
+def test_kernel_shows_the_same_triangles_as_xla(seed, height, width):
+  soups = [_soup(seed + offset, spread=60.0) for offset in (0, 10)]
+  table = coverage.vertex_table(jnp.stack([soup[0] for soup in soups]))
+  # More than a block of triangles; large ones take the kernel's second path.
+  triangles = jnp.tile(jnp.asarray(soups[0][1]), (4, 1))
+  size = {"height": height, "width": width}
+  got = rasterizer_pallas.draw_keys(table, triangles, interpret=True, **size)
+  wanted = rasterizer_xla.draw_keys(table, triangles, chunk=16, **size)
+  ids, codes = zip(*(_unpack(keys) for keys in (got, wanted)), strict=True)
+  np.testing.assert_array_equal(*ids)
+  # Compilers fuse multiplications and additions as they like.
+  np.testing.assert_allclose(*codes, atol=1)
+
+
+def _unpack(keys):
+  keys = np.asarray(keys).astype(np.int64)
+  ids = np.where(keys == coverage.BACKGROUND, -1, keys % coverage.MAX_IDS)
+  return ids, keys // coverage.MAX_IDS
+
+
+def test_order_of_floats_in_the_kernel_is_that_of_keys():
+  keys = np.array([0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1], np.uint32)
+  floats = rasterizer_pallas._to_float(jnp.asarray(keys))
+  np.testing.assert_array_equal(rasterizer_pallas._from_float(floats), keys)
+  bits = np.asarray(floats).view(np.int32)
+  # Triton: signed minimum of positive bits, unsigned maximum of negative ones.
+  negative = bits < 0
+  assert (np.diff(bits[negative].view(np.uint32).astype(np.int64)) < 0).all()
+  assert (np.diff(bits[~negative].astype(np.int64)) > 0).all()
+  assert negative[: negative.sum()].all()
+
+
+@pytest.mark.parametrize("backend, kernel", [("pallas", 1), ("xla", 0)])
+def test_lowers_for_cuda_without_a_gpu(backend, kernel):
+  function = jax.jit(
+    jax.vmap(
+      functools.partial(rasterizer.rasterize, backend=backend, **_SIZE),
+      (0, None),
+    )
+  )
+  triton = "__gpu$xla.gpu.triton"
+  exported = export.export(
+    function,
+    platforms=["cuda"],
+    disabled_checks=[export.DisabledSafetyCheck.custom_call(triton)],
+  )(
+    jax.ShapeDtypeStruct((4, 90, 3), jnp.float32),
+    jax.ShapeDtypeStruct((300, 3), jnp.int32),
+  )
+  assert (triton in exported.mlir_module()) == bool(kernel)
+
+
+def test_unknown_back_end_is_refused():
+  screen, triangles = _soup(0)
+  with pytest.raises(
+    ValueError, match="backend is 'cuda', wanted one of xla, pallas"
+  ):
+    rasterizer.rasterize(screen, triangles, backend="cuda", **_SIZE)
+
+
+def test_too_many_pixels_are_refused():
+  screen = jnp.ones((600, 3, 3))
+  draw = functools.partial(rasterizer.rasterize, height=2048, width=2048)
+  with pytest.raises(ValueError, match="600 images of 2048 x 2048 px exceed"):
+    jax.eval_shape(jax.vmap(draw, (0, None)), screen, jnp.zeros((1, 3), int))
+
+
+def test_counts_triangles_that_reach_the_camera():
+  screen, triangles = _soup(2)
+  assert int(rasterizer.num_dropped(screen, triangles)) == 0
+  screen[triangles[:3, 1], 2] = [0.5, -100.0, np.nan]
+  assert int(rasterizer.num_dropped(screen, triangles)) == 3
+
+
+@hypothesis.given(
+  st.integers(0, 10**6),
+  st.sampled_from([1.0, 1e2, 1e4]),
+  st.integers(1, 12),
+  st.integers(-3, 3),
+)
+@hypothesis.settings(max_examples=25, deadline=None)
+def test_meshes_of_any_scale_equal_brute_force(seed, scale, count, snap):
+  """From specks to triangles far larger than the image, also on centres."""
+  rng = np.random.default_rng(seed)
+  xy = np.array([16.0, 12.0]) + scale * rng.standard_normal((count, 3, 2))
+  xy = np.round(xy * 2.0**snap) / 2.0**snap + 0.5 * rng.integers(2)
+  screen = np.concatenate([xy, rng.uniform(900, 1100, (count, 3, 1))], -1)
+  screen = screen.reshape(-1, 3).astype(np.float32)
+  triangles = np.arange(3 * count, dtype=np.int32).reshape(-1, 3)
+  padded = np.zeros((12, 3), np.int32)
+  padded[:count] = triangles
+  points = np.zeros((36, 3), np.float32) + screen[:1]
+  points[: len(screen)] = screen
+  ids, depth, margin = slow_renderer.brute_force(screen, triangles, **_SIZE)
+  got = np.asarray(_rasterize(points, padded))
+  # Coordinates are floats: their last place is scale / 2^23.
+  wrong = (got != ids) & (margin > max(1e-4, scale * 3e-6))
+  for row, column in zip(*np.nonzero(wrong), strict=True):
+    other = got[row, column]
+    assert other >= 0 and ids[row, column] >= 0
+    assert _depth_at(screen[triangles[other]], column, row) == pytest.approx(
+      depth[row, column], abs=2 * 200 / 32766 + 1e-3
+    )
+
+
+@pytest.mark.parametrize("height, width", [(4096, 1), (1, 4096), (4096, 4096)])
+def test_large_images_have_no_holes(height, width):
+  """Two triangles over the whole image, with depths that say which is where."""
+  corners = [
+    [-9, -9],
+    [-9, height + 9],
+    [width + 9, -9],
+    [width + 9, height + 9],
+  ]
+  screen = np.array([[*xy, 1000.0] for xy in corners], np.float32)
+  triangles = np.array([[0, 1, 2], [2, 1, 3]], np.int32)
+  got = np.asarray(_rasterize(screen, triangles, height=height, width=width))
+  column, row = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
+  beyond = (column + 9) / (width + 18) + (row + 9) / (height + 18) - 1
+  clear = np.abs(beyond) > 1e-5
+  np.testing.assert_array_equal(got[clear], (beyond > 0)[clear])
+  assert ((got == 0) | (got == 1)).all()
+
+
+def test_permuting_vertices_changes_nothing():
+  screen, triangles = _lattice(1.7, wave=20.0)
+  order = np.random.default_rng(0).permutation(len(screen))
+  rank = np.argsort(order)
+  np.testing.assert_array_equal(
+    _rasterize(screen[order], rank[triangles]), _rasterize(screen, triangles)
+  )
+
+
+def test_pixels_on_a_shared_edge_go_to_the_lower_index():
+  """Vertices and edges exactly on pixel centres: each pixel once, in order."""
+  screen, triangles = _lattice(2.0, offset=0.5)
+  got = np.asarray(_rasterize(screen, triangles))
+  ids, _, _ = slow_renderer.brute_force(screen, triangles, **_SIZE)
+  np.testing.assert_array_equal(got, ids)
+
+
+def test_equals_opengl():
+  """An independent renderer, where one is installed and has a driver."""
+  pytest.importorskip("moderngl", reason="needs moderngl, not a dependency")
+  peers = pytest.importorskip("experiments.peer_renderers")
+  try:
+    draw = peers.OpenGL(64)
+  except Exception as error:
+    pytest.skip(f"moderngl finds no OpenGL: {error}")
+  screen, triangles = _soup(3, count=60)
+  screen[:, :2] *= 1.5
+  lattice, sheet = _lattice(1.7, wave=20.0)
+  lattice[:, 2] += 200.0  # Behind the soup, no ties.
+  screen = np.concatenate([screen, lattice])
+  triangles = np.concatenate([triangles, sheet + len(screen) - len(lattice)])
+  got = np.asarray(_rasterize(screen, triangles, height=64, width=64))
+  # OpenGL rounds coordinates to 1/256 px.
+  _, _, margin = slow_renderer.brute_force(screen, triangles, 64, 64)
+  clear = margin > 1 / 64
+  assert clear.mean() > 0.8
+  np.testing.assert_array_equal(draw(screen, triangles)[clear], got[clear])

@@ -2,6 +2,7 @@ import functools
 
 import fake_model
 import jax
+from jax import export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -287,3 +288,46 @@ def test_memory_of_a_render_is_bounded():
   )
   per_image = compiled.memory_analysis().temp_size_in_bytes / 4 / 2**20
   assert per_image < 8.0
+
+
+def test_supersampling_averages_the_larger_image(model):
+  code = _code(model, 3)
+  camera = geometry.reference_camera(_SIZE)
+  half = renderer.render(
+    model, camera, code, height=_SIZE, width=_SIZE, supersampling=2
+  )
+  full = _render(model, code, 2 * _SIZE)
+
+  def mean(samples):
+    return np.asarray(samples).reshape(_SIZE, 2, _SIZE, 2, -1).mean((1, 3))
+
+  np.testing.assert_allclose(half.image, mean(full.image), atol=1e-4)
+  share = mean(full.mask)[..., 0]
+  np.testing.assert_array_equal(half.coverage, share)
+  np.testing.assert_array_equal(half.mask, share >= 0.5)
+  # Depth is that of the covered samples.
+  depth = mean(full.depth)[..., 0] / np.maximum(share, 0.25)
+  np.testing.assert_allclose(half.depth, depth, rtol=1e-5)
+  normals = np.asarray(half.normals)[np.asarray(half.coverage) > 0]
+  np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-4)
+
+
+def test_half_samples_are_refused(model):
+  with pytest.raises(ValueError, match="supersampling is 0, wanted a whole"):
+    renderer.render(
+      model,
+      geometry.reference_camera(8),
+      _code(model, 0),
+      height=8,
+      width=8,
+      supersampling=0,
+    )
+
+
+def test_gradients_lower_for_cuda_without_a_gpu(model):
+  layout = _layout(model)
+  batch = jnp.stack([layout.flatten(_code(model, seed)) for seed in range(2)])
+  weights = np.ones((_SIZE, _SIZE, 3), np.float32)
+  slopes = jax.vmap(lambda flat: _gradient(model, flat, weights, layout))
+  exported = export.export(jax.jit(slopes), platforms=["cuda"])(batch)
+  assert exported.platforms == ("cuda",)

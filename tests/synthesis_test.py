@@ -225,3 +225,15 @@ def test_options_from_a_config_are_hashable():
   options = synthesis.Options(field_of_view_limits=[10.0, 50.0])
   assert options.field_of_view_limits == (10.0, 50.0)
   assert hash(options) != hash(synthesis.DEFAULT)
+
+
+@pytest.mark.parametrize(
+  "options, message",
+  [
+    (dict(supersampling=1.5), "supersampling is 1.5, wanted a whole number"),
+    (dict(rasterizer="gl"), "rasterizer is 'gl', wanted one of xla"),
+  ],
+)
+def test_wrong_options_of_rendering_are_refused(options, message):
+  with pytest.raises(ValueError, match=message):
+    synthesis.Options(**options)

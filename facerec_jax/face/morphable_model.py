@@ -328,9 +328,9 @@ def restrict(model: MorphableModel, vertex_indices) -> MorphableModel:
     **{name: getattr(model, name)[index] for name in per_vertex},
     triangles=jnp.zeros((0, 3), jnp.int32),
     incidence=incidence_lib.Incidence(
-      triangles=jnp.zeros((index.shape[0], 1), jnp.int32),
+      corners=jnp.zeros((index.shape[0], 1), jnp.int32),
       hubs=jnp.zeros(0, jnp.int32),
-      hub_triangles=jnp.zeros((0, 1), jnp.int32),
+      hub_corners=jnp.zeros((0, 1), jnp.int32),
     ),
     landmarks=jnp.arange(min(68, index.shape[0]), dtype=jnp.int32),
     uv=None if model.uv is None else model.uv[index],

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from facerec_jax.face import incidence as incidence_lib
+from facerec_jax.render import linear_maps
 
 # Field of view of the reference camera, in which codes are expressed. A crop of
 # a head photographed with a short telephoto lens has about this much.
@@ -134,16 +135,35 @@ def vertex_normals(
   Returns:
     [V, 3].
   """
-  a, b, c = (points[triangles[:, corner]] for corner in range(3))
-  faces = jnp.cross(b - a, c - a)
-  padded = jnp.concatenate([faces, jnp.zeros_like(faces[:1])])
-  # Slot by slot: a gather into [V, N, 3] would materialise N copies.
-  total = sum(padded[slot] for slot in incidence.triangles.T)
-  hubs = padded[incidence.hub_triangles].sum(axis=1)
-  return normalize(total.at[incidence.hubs].set(hubs))
+  return normal_planes(points.T, triangles, incidence).T
+
+
+@linear_maps.one_after_another
+def normal_planes(
+  points, triangles, incidence: incidence_lib.Incidence
+) -> jax.Array:
+  """`vertex_normals` of points [3, V], as [3, V]."""
+  corners = linear_maps.to_corners(points, triangles, incidence)
+  a, b, c = jnp.split(corners, 3, axis=1)
+  (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+  faces = jnp.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
+  total = linear_maps.sum_around(faces, triangles, incidence)
+  if incidence.copies is not None:
+    columns = incidence.copies.T
+    total = sum(linear_maps.take(total, column) for column in columns)
+  return normalize(total)
 
 
 def normalize(vectors) -> jax.Array:
-  """Unit vectors along the last axis; zero stays zero, with a finite slope."""
-  square = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
-  return vectors * jax.lax.rsqrt(square + TINY)
+  """Unit vectors along the first axis; zero stays zero, with a finite slope.
+
+  Args:
+    vectors: [3, ...].
+
+  Returns:
+    [3, ...].
+  """
+  # Written out: a reduction over an inner axis of a batch is slow on CPUs.
+  x, y, z = vectors
+  scale = jax.lax.rsqrt(x * x + y * y + z * z + TINY)
+  return jnp.stack([x * scale, y * scale, z * scale])

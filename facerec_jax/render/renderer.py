@@ -2,8 +2,8 @@
 
 Visibility comes as integers from the rasteriser; barycentric coordinates,
 normals, albedo and light are recomputed from it. Gradients are therefore exact
-inside triangles; the silhouette does not move with the code (its gradient is
-zero by construction).
+inside triangles. The silhouette does not move with the code, unless
+`silhouettes` asks for its derivative (`render.silhouette`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.render import illumination
+from facerec_jax.render import interpolation
+from facerec_jax.render import linear_maps
 from facerec_jax.render import rasterizer
+from facerec_jax.render import silhouette
 
 
 class Rendering(NamedTuple):
   """Images of one face; the background is zero (-1 in triangle_ids).
 
   Attributes:
-    image: [H, W, 3] linear RGB radiance, not clipped above.
+    image: [H, W, 3] linear RGB radiance times coverage, not clipped above.
     mask: [H, W] bool, where the face is.
+    coverage: [H, W] share of the pixel that the face covers, 0 to 1; over a
+      background the picture is `image + (1 - coverage) * background`.
     depth: [H, W] mm.
     normals: [H, W, 3] unit vectors, camera frame.
     albedo: [H, W, 3] linear RGB.
@@ -34,6 +39,7 @@ class Rendering(NamedTuple):
 
   image: jax.Array
   mask: jax.Array
+  coverage: jax.Array
   depth: jax.Array
   normals: jax.Array
   albedo: jax.Array
@@ -44,9 +50,7 @@ def render(
   model: morphable_model.MorphableModel,
   camera: geometry.Camera,
   code: code_vector.CodeVector,
-  *,
-  height: int,
-  width: int,
+  **options,
 ) -> Rendering:
   """Renders one face; `jax.vmap` for batches.
 
@@ -56,23 +60,20 @@ def render(
     model: the morphable model.
     camera: in whose frame the code's pose is.
     code: without batch axes.
-    height: of the image, px.
-    width: of the image, px.
+    **options: `height` and `width`, px, and what else `render_mesh` has.
 
   Returns:
     The images.
   """
-  points = posed_vertices(model, code)
   return render_mesh(
-    points,
+    posed_vertices(model, code),
     model.triangles,
     model.incidence,
     albedo=morphable_model.albedo(model, code.albedo),
     occlusion=model.occlusion,
     light=code.illumination,
     camera=camera,
-    height=height,
-    width=width,
+    **options,
   )
 
 
@@ -87,6 +88,9 @@ def render_mesh(
   height: int,
   width: int,
   occlusion=None,
+  supersampling: int = 1,
+  silhouettes: bool = False,
+  backend: str = "xla",
 ) -> Rendering:
   """Renders any mesh.
 
@@ -100,25 +104,60 @@ def render_mesh(
     height: of the image, px.
     width: of the image, px.
     occlusion: [V] share of the sky that a vertex sees, or None for 1.
+    supersampling: samples along each side of a pixel.
+    silhouettes: whether image and coverage have a gradient at the outline.
+    backend: of the rasteriser, see `rasterizer.rasterize`.
 
   Returns:
-    The images.
+    The images; with supersampling, averages over the samples (depth, normals
+    and albedo over those that are covered), and the triangle of one sample.
+
+  Raises:
+    ValueError: supersampling is not a whole number of 1 or more.
   """
+  if not isinstance(supersampling, int) or supersampling < 1:
+    raise ValueError(
+      f"renderer: supersampling is {supersampling!r}, wanted a whole number "
+      ">= 1"
+    )
   if occlusion is None:
     occlusion = jnp.ones_like(points[:, 0])
-  normals = geometry.vertex_normals(points, triangles, incidence)
-  screen = jnp.concatenate(
-    [geometry.project(camera, points), -points[:, 2:]], axis=1
+  camera = camera.replace(
+    focal=camera.focal * supersampling, center=camera.center * supersampling
   )
-  ids = rasterizer.rasterize(screen, triangles, height=height, width=width)
+  screen = jnp.concatenate([geometry.project(camera, points).T, -points.T[2:]])
+  ids = rasterizer.rasterize(
+    screen.T,
+    triangles,
+    height=height * supersampling,
+    width=width * supersampling,
+    backend=backend,
+  )
+  normals = geometry.normal_planes(points.T, triangles, incidence)
+  values = jnp.concatenate([normals, albedo.T, occlusion[None]])
+  rendering = _shade(screen, values, triangles, ids, light)
+  if silhouettes:
+    outline = silhouette.outline_motion(
+      points.T, screen, triangles, camera, rendering.normals, ids
+    )
+    image, coverage = (
+      silhouette.move_outline(plane, outline, rendering.mask)
+      for plane in (rendering.image, rendering.coverage[..., None])
+    )
+    rendering = rendering._replace(image=image, coverage=coverage[..., 0])
+  return _average_samples(rendering, supersampling)
+
+
+def _shade(screen, values, triangles, ids, light):
+  """The rendering of visible triangles; values are [7, V], see render_mesh."""
   mask = ids >= 0
-  vertex_attributes = [*normals.T, *albedo.T, occlusion]
-  depth, *planes = _interpolate(screen, vertex_attributes, triangles, ids)
-  normals, albedo, occlusion = planes[:3], planes[3:6], planes[6]
-  length = jax.lax.rsqrt(sum(n * n for n in normals) + geometry.TINY)
-  normals = [n * length for n in normals]
+  values = jnp.concatenate([screen[2:], values])
+  planes = _interpolate(screen, values, triangles, ids)
+  planes = planes.reshape(-1, *ids.shape)
+  depth, normals, albedo, occlusion = jnp.split(planes, [1, 4, 7])
+  normals = geometry.normalize(normals)
   shade = illumination.shading_planes(normals, light)
-  image = [a * s * occlusion for a, s in zip(albedo, shade, strict=True)]
+  image = [a * s * occlusion[0] for a, s in zip(albedo, shade, strict=True)]
 
   def inside(planes):
     return jnp.stack([jnp.where(mask, p, 0.0) for p in planes], axis=-1)
@@ -126,51 +165,49 @@ def render_mesh(
   return Rendering(
     image=inside(image),
     mask=mask,
-    depth=jnp.where(mask, depth, 0.0),
+    coverage=mask.astype(planes.dtype),
+    depth=jnp.where(mask, depth[0], 0.0),
     normals=inside(normals),
     albedo=inside(albedo),
     triangle_ids=ids,
   )
 
 
-def _interpolate(screen, attributes, triangles, ids):
-  """Perspective-correct interpolation at pixel centres.
+def _average_samples(rendering, count):
+  """One rendering of count x count samples a pixel -> one of pixels."""
+  if count == 1:
+    return rendering
+  height, width = rendering.mask.shape
 
-  Works on planes [H, W]: gathers of single numbers fuse with the arithmetic
-  behind them, gathers of rows are stored (three times slower on a CPU).
+  def mean(samples):
+    shape = height // count, count, width // count, count, *samples.shape[2:]
+    return samples.reshape(shape).mean(axis=(1, 3))
 
-  Args:
-    screen: [V, 3] column, row, depth.
-    attributes: of the vertices, [V] each.
-    triangles: [T, 3].
-    ids: [H, W], -1 is read as triangle 0.
+  coverage = mean(rendering.coverage)
+  share = mean(rendering.mask.astype(coverage.dtype))
+  scale = 1.0 / jnp.maximum(share, 1.0 / count**2)
+  normals = jnp.moveaxis(mean(rendering.normals), -1, 0)
+  middle = count // 2
+  ids = rendering.triangle_ids
+  return Rendering(
+    image=mean(rendering.image),
+    mask=share >= 0.5,
+    coverage=coverage,
+    depth=mean(rendering.depth) * scale,
+    normals=jnp.moveaxis(geometry.normalize(normals), 0, -1),
+    albedo=mean(rendering.albedo) * scale[..., None],
+    triangle_ids=ids[middle::count, middle::count],
+  )
 
-  Returns:
-    Depth, then each attribute, [H, W] planes.
-  """
-  height, width = ids.shape
+
+@linear_maps.one_after_another
+def _interpolate(screen, values, triangles, ids):
+  """Values of vertices [R, V] at pixel centres, [R, H * W]; else 0."""
   if triangles.shape[0] == 0:
-    return [jnp.zeros(ids.shape)] * (1 + len(attributes))
-  shown = jnp.maximum(ids, 0)
-  vertex = [triangles[:, corner][shown] for corner in range(3)]
-  here_x = jnp.arange(width) + 0.5
-  here_y = jnp.arange(height)[:, None] + 0.5
-  x = [screen[:, 0][v] - here_x for v in vertex]
-  y = [screen[:, 1][v] - here_y for v in vertex]
-  z = [screen[:, 2][v] for v in vertex]
-  weights = [
-    (x[j] * y[k] - y[j] * x[k]) / z[i]
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
-  ]
-  total = sum(weights)
-  # Where nothing is visible the sum may vanish; its value is not used.
-  scale = 1.0 / jnp.where((ids >= 0) & (total != 0), total, 1.0)
-  weights = [w * scale for w in weights]
-
-  def mix(corners):
-    return sum(w * c for w, c in zip(weights, corners, strict=True))
-
-  return [mix(z), *(mix([values[v] for v in vertex]) for values in attributes)]
+    return jnp.zeros((values.shape[0], ids.size), values.dtype)
+  index = interpolation.visible_corners(triangles, ids, values.shape[1])
+  weights = interpolation.perspective_weights(screen, index, ids.shape)
+  return interpolation.interpolate(values, weights, index)
 
 
 def posed_vertices(
