@@ -198,9 +198,11 @@ def test_lips_are_closed_in_random_neutral_people(model):
 # --- repetition
 
 
-def test_sculpting_again_gives_the_same_bits(model):
+def test_sculpting_again_gives_the_same_bits(model, whole):
   again = sculpture.sculpt()
-  np.testing.assert_array_equal(again.points.astype(np.float32), model.mean)
+  np.testing.assert_array_equal(again.points, whole.points)
+  # The archive may have been made with another number of BLAS threads.
+  np.testing.assert_allclose(again.points, model.mean, atol=1e-5)
   np.testing.assert_array_equal(again.triangles, model.triangles)
   motions, names = expression.basis(again)
   assert names == model.expression_names
