@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import os
-import struct
 import tokenize
 import zipfile
 import zlib
 
 import numpy as np
 
+from facerec_jax.model_files import archive_members
 from facerec_jax.model_files.formats import raw_model
 
 FormatError = raw_model.FormatError
@@ -18,16 +18,7 @@ FormatError = raw_model.FormatError
 # Deflate reaches 1000 : 1 on zeros alone; bases of faces reach about 20.
 _MOST_COMPRESSION = 200
 _FREE_BYTES = 64 << 20
-_ERRORS = (
-  zipfile.BadZipFile,
-  zlib.error,
-  EOFError,
-  OSError,
-  NotImplementedError,
-  RuntimeError,
-  UnicodeDecodeError,
-  struct.error,
-)
+_ERRORS = (*archive_members.ZIP_ERRORS, zlib.error)
 
 
 def member_names(path: str | os.PathLike) -> set[str]:

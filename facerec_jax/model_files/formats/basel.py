@@ -58,10 +58,7 @@ _MAT_ARRAYS = (
 
 def recognises_hdf5(path: str | os.PathLike) -> bool:
   """Whether a file is of the models 2017 or 2019."""
-  if not os.path.isfile(path) or not hdf5.is_hdf5(path):
-    return False
-  with hdf5.open_file(path) as file:
-    return hdf5.has(file, "shape/model/pcaBasis")
+  return hdf5.file_has(path, "shape/model/pcaBasis")
 
 
 def read_hdf5(path: str | os.PathLike) -> raw_model.RawModel:

@@ -60,6 +60,14 @@ def has(file, name: str) -> bool:
   return name in file
 
 
+def file_has(path: str | os.PathLike, name: str) -> bool:
+  """Whether a path is an HDF5 file that has something of this name."""
+  if not os.path.isfile(path) or not is_hdf5(path):
+    return False
+  with open_file(path) as file:
+    return has(file, name)
+
+
 def numbers(file, name: str, shape: tuple[int, ...] | None = None):
   """Reads a data set of numbers.
 

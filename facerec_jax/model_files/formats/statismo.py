@@ -22,10 +22,7 @@ _TOLERANCE = 0.02
 
 def recognises(path: str | os.PathLike) -> bool:
   """Whether a file is a plain statismo model."""
-  if not os.path.isfile(path) or not hdf5.is_hdf5(path):
-    return False
-  with hdf5.open_file(path) as file:
-    return hdf5.has(file, "model/pcaBasis")
+  return hdf5.file_has(path, "model/pcaBasis")
 
 
 def read(path: str | os.PathLike) -> raw_model.RawModel:
