@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -37,18 +38,21 @@ class Browser:
     commands_read, self._commands = os.pipe()
     self._answers, answers_write = os.pipe()
 
-    def attach():
-      # Chromium reads from 3 and writes to 4.
-      ends = os.dup(commands_read), os.dup(answers_write)
-      os.dup2(ends[0], 3)
-      os.dup2(ends[1], 4)
-
+    # Chromium reads from 3 and writes to 4.
+    attach = (
+      "import os, sys; "
+      f"ends = os.dup({commands_read}), os.dup({answers_write}); "
+      "os.dup2(ends[0], 3); os.dup2(ends[1], 4); "
+      "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     self._process = subprocess.Popen(
-      [program, *_FLAGS, f"--user-data-dir={folder}", "about:blank"],
+      [
+        *(sys.executable, "-c", attach, program, *_FLAGS),
+        *(f"--user-data-dir={folder}", "about:blank"),
+      ],
       stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL,
-      preexec_fn=attach,
-      close_fds=False,
+      pass_fds=(commands_read, answers_write),
     )
     os.close(commands_read)
     os.close(answers_write)

@@ -1,4 +1,4 @@
-"""The one-euro filter against a plain transcription of the paper's algorithm."""
+"""The one-euro filter against a transcription of the paper's algorithm."""
 
 import math
 

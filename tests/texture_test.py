@@ -173,7 +173,7 @@ def test_inner_parts_keep_the_models_colours(model):
   teeth = atlas.uv[atlas.triangles[atlas.part == 2]].reshape(-1, 2)
   columns, rows = (teeth[:, 0] * SIZE, (1 - teeth[:, 1]) * SIZE)
   colors = baked[rows.astype(int), columns.astype(int)]
-  # Red as the photograph's skin is (green a fifth of what it was), they are not.
+  # The photograph's skin is red, with a fifth of its green; they are not.
   assert np.median(colors[:, 1] / colors[:, 0]) > 0.4
 
 

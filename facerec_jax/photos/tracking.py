@@ -61,6 +61,7 @@ class Tracker:
     self._predictor = predictor
     self._square = None
     self._patch = None
+    self._image = None
     self.num_searches = 0
 
   def find(self, image: np.ndarray) -> tuple[Status, detection.Face | None]:
@@ -72,6 +73,7 @@ class Tracker:
     Returns:
       How, and the face; (LOST, None) if there is none.
     """
+    self._image = image
     if self._patch is not None:
       face = self._follow(image)
       patch = _patch(image, face.square)
@@ -96,6 +98,7 @@ class Tracker:
     """
     if error is None:
       self._square = alignment.landmark_square(points)
+      self._patch = _patch(self._image, self._square)
     elif error > _MAX_LANDMARK_ERROR:
       self._patch = None
 

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import fractions
 import os
 
 import numpy as np
+
+# Constant quality of x264: 0 is lossless, 51 the worst.
+_QUALITY = "20"
 
 
 class VideoFile:
   """Writes frame after frame; a context manager."""
 
   def __init__(self, path: str | os.PathLike, *, rate: float):
-    """Opens the file with the first frame.
+    """Opens the file.
 
     Args:
       path: ends in .mp4.
       rate: frames a second.
 
     Raises:
-      ImportError: imageio-ffmpeg is not installed.
+      ImportError: PyAV is not installed.
+      OSError: the file cannot be written.
     """
     try:
-      import imageio_ffmpeg
+      import av
     except ImportError:
       raise ImportError(
-        f"{path}: videos are written by imageio-ffmpeg: pip install "
-        "'facerec_jax[video]'"
+        f"{path}: videos are written by PyAV: pip install 'facerec_jax[video]'"
       ) from None
-    self._library = imageio_ffmpeg
-    self._path = os.fspath(path)
-    self._rate = rate
-    self._writer = None
+    self._library = av
+    self._container = av.open(os.fspath(path), "w", format="mp4")
+    self._rate = fractions.Fraction(rate).limit_denominator(1001)
+    self._stream = None
 
   def add(self, frame: np.ndarray) -> None:
     """Adds a frame.
@@ -40,24 +44,22 @@ class VideoFile:
         H.264 cannot hold.
     """
     height, width = (side - side % 2 for side in frame.shape[:2])
-    if self._writer is None:
-      self._writer = self._library.write_frames(
-        self._path,
-        (width, height),
-        fps=self._rate,
-        codec="libx264",
-        macro_block_size=2,
-        quality=7,
-        ffmpeg_log_level="error",
+    if self._stream is None:
+      self._stream = self._container.add_stream(
+        "libx264", rate=self._rate, options={"crf": _QUALITY}
       )
-      self._writer.send(None)
-    self._writer.send(np.ascontiguousarray(frame[:height, :width]))
+      self._stream.width, self._stream.height = width, height
+      self._stream.pix_fmt = "yuv420p"
+    picture = self._library.VideoFrame.from_ndarray(
+      np.ascontiguousarray(frame[:height, :width]), format="rgb24"
+    )
+    self._container.mux(self._stream.encode(picture))
 
   def close(self) -> None:
-    """Ends the file; without a frame there is none."""
-    if self._writer is not None:
-      self._writer.close()
-      self._writer = None
+    """Ends the file."""
+    if self._stream is not None:
+      self._container.mux(self._stream.encode(None))
+    self._container.close()
 
   def __enter__(self):
     return self

@@ -231,7 +231,7 @@ function addSlider(parent, name, text, start, least, most, change) {
   const output = document.createElement("output");
   caption.textContent = text;
   Object.assign(input, {type: "range", min: least, max: most,
-    step: (most - least) / 200});
+    step: most > 10 ? 1 : 0.01});
   const show = value => {
     input.value = value;
     output.textContent = most > 10 ? value.toFixed(0) : value.toFixed(2);
