@@ -17,7 +17,6 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from facerec_jax import encoders
 from facerec_jax import model_files
@@ -28,6 +27,7 @@ from facerec_jax.synthesis import code_bank
 from facerec_jax.synthesis import pose_prior
 from facerec_jax.synthesis import priors
 from facerec_jax.synthesis import synthesis as synthesis_lib
+from facerec_jax.training import checkpoint
 from facerec_jax.training import loop
 from facerec_jax.training import losses
 from facerec_jax.training import optimizers
@@ -36,6 +36,19 @@ from facerec_jax.training import steps
 
 # What each use of a run's seed is folded with.
 _WEIGHTS, _BANK, _IMAGES = range(3)
+
+# Keys that a resumed run may change: they say how often something is done, or
+# what is measured, not what is learned.
+FREE_KEYS = (
+  "steps_per_call",
+  "log_every",
+  "sample_every",
+  "checkpoint_every",
+  "eval_every",
+  "keep_checkpoints",
+  "max_skipped_steps",
+  "eval",
+)
 
 
 class ConfigError(ValueError):
@@ -59,6 +72,7 @@ class Experiment:
     seed: of weights and data.
     image_size: px.
     batch_size: over all devices.
+    accumulate_steps: parts of a device's batch that are computed in turn.
     bank_size: M.
     keep_checkpoints: newest ones.
     model: truncated to the code's numbers.
@@ -77,6 +91,7 @@ class Experiment:
   seed: int
   image_size: int
   batch_size: int
+  accumulate_steps: int
   bank_size: int
   keep_checkpoints: int
   model: morphable_model.MorphableModel
@@ -85,7 +100,7 @@ class Experiment:
   prior: priors.Prior
   options: synthesis_lib.Options
   encoder: nn.Module
-  optimizer: optax.GradientTransformation
+  optimizer: optimizers.Optimizer
   loss: losses.Loss
   schedule: loop.Schedule
   eval: EvalSettings
@@ -110,18 +125,38 @@ class Experiment:
     )
 
   @functools.cached_property
-  def train_step(self) -> Callable:
-    """(replicated state, scene) -> (state, metrics)."""
-    update = functools.partial(
+  def update(self) -> Callable:
+    """(state, scene, examples) -> (state, metrics), of one device."""
+    return functools.partial(
       steps.update,
       encoder=self.encoder,
       optimizer=self.optimizer,
       loss=self.loss,
       layout=self.layout,
+      learning_rate=self.optimizer.learning_rate,
+      accumulate_steps=self.accumulate_steps,
+      skip_not_finite=self.schedule.max_skipped_steps > 0,
     )
+
+  @functools.cached_property
+  def train_step(self) -> Callable:
+    """(replicated state, scene) -> (state, metrics).
+
+    Raises:
+      ConfigError: the batch does not divide among devices and their parts.
+    """
+    try:
+      local_batch = parallel.local_batch_size(self.batch_size)
+    except ValueError as error:
+      raise ConfigError(f"config.{error}") from error
+    if local_batch % self.accumulate_steps:
+      raise ConfigError(
+        f"config.accumulate_steps: {self.accumulate_steps} does not divide the "
+        f"{local_batch} images of a device"
+      )
     return steps.train_step(
       make_examples=self.make_examples,
-      update=update,
+      update=self.update,
       steps_per_call=self.schedule.steps_per_call,
     )
 
@@ -165,6 +200,8 @@ def _build(
   eval_every,
   keep_checkpoints,
   eval,  # The name of the section, as in main's --mode=eval.
+  accumulate_steps=1,
+  max_skipped_steps=0,
 ) -> Experiment:
   camera = geometry.reference_camera(_positive("image_size", image_size))
   _positive("batch_size", batch_size)
@@ -175,6 +212,7 @@ def _build(
     seed=seed,
     image_size=image_size,
     batch_size=batch_size,
+    accumulate_steps=_positive("accumulate_steps", accumulate_steps),
     bank_size=bank_size,
     keep_checkpoints=_positive("keep_checkpoints", keep_checkpoints),
     model=model,
@@ -201,6 +239,7 @@ def _build(
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
         sample_every=sample_every,
+        max_skipped_steps=max_skipped_steps,
       ),
     ),
     eval=_call(EvalSettings, "config.eval", eval),
@@ -227,6 +266,11 @@ def _call(function, name, section):
     raise
   except (TypeError, ValueError) as error:
     raise ConfigError(f"{name}: {error}") from error
+
+
+def facts(experiment: Experiment) -> dict[str, str]:
+  """What the config does not say about a run, for its checkpoints."""
+  return {"morphable_model": checkpoint.fingerprint(experiment.model)}
 
 
 def _positive(name, value):
