@@ -13,7 +13,6 @@ three take turns, so that a busy machine slows all alike; the median counts.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import pathlib
@@ -26,6 +25,7 @@ import jax.numpy as jnp
 
 from facerec_jax import app
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax.training import parallel
 from facerec_jax.training import steps as steps_lib
 
@@ -64,10 +64,8 @@ def main() -> None:
 
 def _measure_all(variants):
   # Batches of all sizes show the same faces to the same encoder.
-  scene = experiments.training_scene(variants[0])
-  state = experiments.initial_state(
-    variants[0], scene.space.mean, scene.space.std
-  )
+  scene = scenes.training_scene(variants[0])
+  state = scenes.initial_state(variants[0], scene.space.mean, scene.space.std)
   results = {**_header(variants[0], state), "rows": []}
   scene = parallel.replicate(scene)
   for experiment in variants:
@@ -166,29 +164,20 @@ class _Programs:
   """The programs of an experiment, and images that were made once."""
 
   def __init__(self, experiment, scene):
-    update = functools.partial(
-      steps_lib.update,
-      encoder=experiment.encoder,
-      optimizer=experiment.optimizer,
-      loss=experiment.loss,
-      layout=experiment.layout,
-    )
     self.first_step = parallel.replicate(jnp.int32(0))
     self.examples_of = parallel.parallelize(experiment.make_examples)
     examples = self.examples_of(scene, self.first_step)
-    self.step = steps_lib.train_step(
-      make_examples=experiment.make_examples,
-      update=update,
-      steps_per_call=experiment.schedule.steps_per_call,
-    )
+    self.step = experiment.train_step
     if experiment.schedule.steps_per_call == 1:
       # The second program of the step: nothing to compile again.
-      self.constant = parallel.parallelize(update, donate=True)
+      self.constant = parallel.parallelize(experiment.update, donate=True)
       self.constants = (scene, examples)
     else:
       self.constant = steps_lib.train_step(
         make_examples=lambda constants, step: constants[1],
-        update=lambda state, constants, made: update(state, constants[0], made),
+        update=lambda state, constants, made: experiment.update(
+          state, constants[0], made
+        ),
         steps_per_call=experiment.schedule.steps_per_call,
       )
       self.constants = ((scene, examples),)

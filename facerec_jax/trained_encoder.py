@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
@@ -94,7 +95,7 @@ def load(workdir) -> TrainedEncoder:
   checkpointer = checkpoint.Checkpointer(workdir)
   try:
     experiment = experiments.build(checkpointer.restore_config())
-    state = checkpointer.restore(experiments.state_template(experiment))
+    state = checkpointer.restore(scenes.state_template(experiment))
     changed = config_changes.changed_facts(
       checkpointer.restore_facts(), experiments.facts(experiment)
     )
