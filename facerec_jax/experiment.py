@@ -99,7 +99,7 @@ class Experiment:
   @functools.cached_property
   def make_batch(self) -> Callable:
     """(seed_key, step, indices, model, bank) -> examples."""
-    return functools.partial(
+    return parallel.bind(
       synthesis_lib.synthesize_batch,
       layout=self.layout,
       image_size=self.image_size,
@@ -109,7 +109,7 @@ class Experiment:
   @functools.cached_property
   def make_examples(self) -> Callable:
     """(scene, step) -> this device's examples; one object, one program."""
-    return functools.partial(
+    return parallel.bind(
       steps.make_examples,
       make_batch=self.make_batch,
       local_batch=parallel.local_batch_size(self.batch_size),
@@ -118,7 +118,7 @@ class Experiment:
   @functools.cached_property
   def update(self) -> Callable:
     """(state, scene, examples) -> (state, metrics), of one device."""
-    return functools.partial(
+    return parallel.bind(
       steps.update,
       encoder=self.encoder,
       optimizer=self.optimizer,

@@ -131,13 +131,12 @@ def _chosen_steps(which, saved):
   if which == "all":
     return saved
   names = which.split(",")
-  chosen = {int(name) for name in names if name.strip().isdecimal()}
-  if len(chosen) < len(names) or not chosen <= set(saved):
+  if not set(names) <= set(map(str, saved)):
     raise checkpoint.CheckpointError(
       f"--eval_steps={which}: wanted newest, all, or some of "
       f"{', '.join(map(str, saved))}"
     )
-  return sorted(chosen)
+  return sorted(map(int, set(names)))
 
 
 def _own_names(metrics):

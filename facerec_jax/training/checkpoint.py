@@ -112,6 +112,8 @@ class Checkpointer:
       self._manager.delete(self._damaged.pop())
     if self._manager.latest_step() == step:
       return
+    # Of a killed run: this one alone writes here.
+    self._remove_unfinished()
     state = jax.device_get(state)
     info = {
       "state_sha256": fingerprint(state),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import optax
@@ -25,6 +26,8 @@ class Optimizer(NamedTuple):
   learning_rate: optax.Schedule
 
 
+# One object per setting: programs that use it need not be compiled again.
+@functools.lru_cache
 def create(
   *,
   name: str,

@@ -36,6 +36,17 @@ def parallelize(function: Callable, *, donate: bool = False) -> Callable:
   )
 
 
+@functools.lru_cache
+def bind(function: Callable, **named) -> Callable:
+  """A partial function; of equal arguments the same object, hence program.
+
+  Args:
+    function: as for `functools.partial`.
+    **named: hashable arguments.
+  """
+  return functools.partial(function, **named)
+
+
 def replicate(tree):
   """Copies a pytree onto every local device."""
   # Through a parallel function: its results are laid out as its arguments are

@@ -192,6 +192,7 @@ def update(
   return new.replace(step=state.step + 1), metrics
 
 
+@functools.lru_cache
 def train_step(
   *, make_examples: Callable, update: Callable, steps_per_call: int
 ) -> Callable:
