@@ -7,6 +7,7 @@ import random
 import signal
 import time
 
+import conftest
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +26,9 @@ _CONTEXT.set_forkserver_preload(["toy_training"])
 
 def _start(workdir, **options):
   process = _CONTEXT.Process(
-    target=toy_training.train, args=(workdir,), kwargs=options
+    target=toy_training.train_in_process,
+    args=(conftest.CACHE, workdir),
+    kwargs=options,
   )
   process.start()
   return process
@@ -63,9 +66,9 @@ def _lines(workdir, kind="train"):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-  """An uninterrupted run of 60 steps: (workdir, fingerprint)."""
+  """An uninterrupted run of 40 steps: (workdir, fingerprint)."""
   workdir = tmp_path_factory.mktemp("whole")
-  state = toy_training.train(workdir, num_steps=60, checkpoint_every=0)
+  state = toy_training.train(workdir, num_steps=40, checkpoint_every=0)
   return workdir, checkpoint.fingerprint(state)
 
 
@@ -73,7 +76,7 @@ def test_killed_again_and_again_it_ends_as_if_never(whole, tmp_path):
   moments, kills, while_saving = random.Random(0), 0, 0
   for _ in range(12):
     before = _saved(tmp_path)
-    process = _start(tmp_path, num_steps=60)
+    process = _start(tmp_path, num_steps=40)
     # The beginning of a save, and a little: while saving as well as after.
     _wait_for(lambda before=before: _saved(tmp_path) - before, process)
     time.sleep(moments.uniform(0.0, 0.1))
@@ -82,9 +85,9 @@ def test_killed_again_and_again_it_ends_as_if_never(whole, tmp_path):
     while_saving += any("tmp" in name for name in _saved(tmp_path))
   assert kills >= 10
   assert while_saving
-  assert _end(_start(tmp_path, num_steps=60)) == 0
+  assert _end(_start(tmp_path, num_steps=40)) == 0
   saver = checkpoint.Checkpointer(tmp_path)
-  assert saver.latest_step == 60
+  assert saver.latest_step == 40
   state = saver.restore(toy_training.first_state())
   saver.close()
   workdir, fingerprint = whole
@@ -92,18 +95,18 @@ def test_killed_again_and_again_it_ends_as_if_never(whole, tmp_path):
   # Nothing half written is left, and every step is told once.
   assert not any("tmp" in name for name in _saved(tmp_path))
   losses = [[line["loss"] for line in _lines(w)] for w in (tmp_path, workdir)]
-  assert losses[0] == losses[1] and len(losses[0]) == 60
+  assert losses[0] == losses[1] and len(losses[0]) == 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_ends_well(whole, tmp_path, number):
-  process = _start(tmp_path, num_steps=60, checkpoint_every=0, pause=0.05)
+  process = _start(tmp_path, num_steps=40, checkpoint_every=0, pause=0.05)
   _wait_for(lambda: len(_text(tmp_path)) > 3, process)
   _send(process, number)
   assert _end(process) == 0
   (step,) = map(int, _saved(tmp_path))
-  assert 3 <= step < 60 and step == _lines(tmp_path)[-1]["step"]
-  resumed = toy_training.train(tmp_path, num_steps=60, checkpoint_every=0)
+  assert 3 <= step < 40 and step == _lines(tmp_path)[-1]["step"]
+  resumed = toy_training.train(tmp_path, num_steps=40, checkpoint_every=0)
   assert checkpoint.fingerprint(resumed) == whole[1]
 
 
@@ -176,20 +179,20 @@ def test_too_many_skipped_in_a_row_stop(tmp_path):
     toy_training.train(tmp_path, parallel_step=step, max_skipped_steps=2)
 
 
-def test_a_damaged_run_resumes_from_the_checkpoint_before(
-  whole, tmp_path, caplog
-):
-  toy_training.train(tmp_path, num_steps=59)
-  data = tmp_path / "checkpoints" / "59" / "state" / "d"
+def test_a_damaged_run_resumes_from_the_checkpoint_before(tmp_path, caplog):
+  whole, tmp_path = tmp_path / "whole", tmp_path / "damaged"
+  state = toy_training.train(whole, num_steps=5, checkpoint_every=0)
+  toy_training.train(tmp_path, num_steps=4)
+  data = tmp_path / "checkpoints" / "4" / "state" / "d"
   (file,) = data.iterdir()
   file.write_bytes(file.read_bytes()[:-40])
-  resumed = toy_training.train(tmp_path, num_steps=60)
-  assert "59 is damaged" in caplog.text and "step 58 is used" in caplog.text
-  assert checkpoint.fingerprint(resumed) == whole[1]
+  resumed = toy_training.train(tmp_path, num_steps=5)
+  assert "4 is damaged" in caplog.text and "step 3 is used" in caplog.text
+  assert checkpoint.fingerprint(resumed) == checkpoint.fingerprint(state)
   # The good checkpoint of the same step has taken its place.
   caplog.clear()
   saver = checkpoint.Checkpointer(tmp_path)
-  saver.restore(toy_training.first_state(), step=59)
+  saver.restore(toy_training.first_state(), step=4)
   assert not caplog.text
   saver.close()
 

@@ -65,6 +65,13 @@ def step(state: State, seed_key):
   return State(state.step + 1, params, opt_state), {"loss": loss}
 
 
+def train_in_process(cache: pathlib.Path, workdir: pathlib.Path, **options):
+  """`train` in a process of its own, with a cache of compiled programs."""
+  jax.config.update("jax_compilation_cache_dir", str(cache))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  train(workdir, **options)
+
+
 def train(
   workdir: pathlib.Path,
   *,
