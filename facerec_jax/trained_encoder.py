@@ -65,7 +65,7 @@ class TrainedEncoder:
     # Rows do not depend on how many there are: these are the first of the bank.
     size = min(self.experiment.bank_size, _PRIOR_DRAWS)
     few = dataclasses.replace(self.experiment, bank_size=size)
-    bank = experiments.make_bank(few, few.seed)
+    bank = scenes.make_bank(few, few.seed)
     return code_prior.measure(self.model, self.layout, bank)
 
   def predict(self, images) -> jax.Array:
