@@ -166,7 +166,9 @@ def test_other_blendshapes_get_the_random_prior():
   )
   assert (drawn.max(axis=1) == 0).mean() == pytest.approx(0.3, abs=0.03)
   assert drawn.min() >= 0 and drawn.max() <= 1
-  with pytest.raises(ValueError, match="need a model with action units .* 4 exp"):
+  with pytest.raises(
+    ValueError, match="need a model with action units .* 4 exp"
+  ):
     expression_prior.sample_emotion(jax.random.key(0), names, 0)
 
 

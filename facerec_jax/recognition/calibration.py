@@ -41,9 +41,7 @@ def fit_temperature(logits, labels) -> float:
   if not len(logits):
     raise ValueError("no held-out examples to calibrate with")
   slope = jax.jit(
-    jax.grad(
-      lambda inverse: negative_log_likelihood(inverse * logits, labels)
-    )
+    jax.grad(lambda inverse: negative_log_likelihood(inverse * logits, labels))
   )
   low, high = np.log(_LIMITS)
   for _ in range(_BISECTIONS):
