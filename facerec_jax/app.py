@@ -54,6 +54,25 @@ def define_workdir():
 
 
 @functools.cache
+def define_mode():
+  """Defines --mode; call at import of an app that has several."""
+  return flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "eval", "predict"],
+    "train: train, or resume where the workdir has a checkpoint. eval: print "
+    "and save the metrics of its newest checkpoint. predict: name the "
+    "expressions of photographs.",
+  )
+
+
+@functools.cache
+def define_checkpoint():
+  """Defines --checkpoint=DIR; call at import of an app."""
+  return flags.DEFINE_string("checkpoint", None, "Work folder of a training.")
+
+
+@functools.cache
 def define_output():
   """Defines --output=DIR; call at import of an app."""
   return flags.DEFINE_string("output", None, "Folder for the results.")

@@ -10,7 +10,6 @@ import functools
 import json
 import pathlib
 
-from absl import flags
 from absl import logging
 
 from facerec_jax import app
@@ -27,18 +26,17 @@ from facerec_jax.training import steps
 
 _CONFIG = app.define_config("configs/resnet.py")
 _WORKDIR = app.define_workdir()
-_MODE = flags.DEFINE_enum(
-  "mode",
-  "train",
-  ["train", "eval"],
-  "train: train, or resume where the workdir has a checkpoint. eval: print and "
-  "save the metrics of its newest checkpoint.",
-)
+_MODE = app.define_mode()
 
 
 def main() -> None:
   """The app."""
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
+  if _MODE.value == "predict":
+    raise app.UsageError(
+      "--mode=predict is of facerec_jax.expression; faces are read by "
+      "facerec_jax.reconstruct"
+    )
   if _MODE.value == "eval":
     try:
       evaluate(workdir)
