@@ -36,6 +36,10 @@ class WorkError(Exception):
 @functools.cache
 def define_config(default: str | None = None):
   """Defines --config=FILE[:VARIANT]; call at import of an app."""
+  if "config" in flags.FLAGS:
+    # An app is alone in its process; whoever imports several (tests) gets the
+    # default of the last.
+    delattr(flags.FLAGS, "config")
   return config_flags.DEFINE_config_file(
     "config",
     default,

@@ -7,14 +7,7 @@ from facerec_jax.synthesis import emotions
 from facerec_jax.synthesis import expression_prior
 from facerec_jax.synthesis import expression_units
 
-UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18)
-UNITS += (20, 22, 23, 24, 25, 26, 27, 28, 43)
-_MIDDLE = (4, 9, 16, 17, 18, 22, 23, 24, 25, 26, 27, 28)
-NAMES = tuple(
-  f"AU{unit:02d}{side}"
-  for unit in UNITS
-  for side in (("",) if unit in _MIDDLE else ("_L", "_R"))
-)
+UNITS, NAMES = fake_model.ACTION_UNITS, fake_model.action_unit_names()
 
 
 @pytest.fixture(scope="module")
