@@ -213,7 +213,7 @@ def load(workdir) -> TrainedExpression:
   if int(state.step) != facts["step"]:
     raise checkpoint.CheckpointError(
       f"{workdir / FILE} is of step {facts['step']}, the checkpoint of "
-      f"{int(state['step'])}; {advice}"
+      f"{int(state.step)}; {advice}"
     )
   return TrainedExpression(
     network=network,
