@@ -17,7 +17,7 @@ from absl import flags
 from absl import logging
 
 from facerec_jax import app
-from facerec_jax import experiment as encoder_experiments
+from facerec_jax import config_sections
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
 from facerec_jax import photo_expressions
@@ -60,7 +60,7 @@ def main() -> None:
     )
   except (
     checkpoint.CheckpointError,
-    encoder_experiments.ConfigError,
+    config_sections.ConfigError,
     ValueError,
   ) as error:
     raise app.UsageError(error) from error

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
 from facerec_jax import expression_data
 from facerec_jax import model_files
@@ -108,7 +109,7 @@ def build(config: Mapping[str, Any]) -> ExpressionExperiment:
   """
   # As checkpoints give it back: JSON knows lists, not tuples.
   plain = json.loads(json.dumps(dict(config)))
-  return experiments._call(functools.partial(_build, plain), "config", plain)
+  return config_sections.call(functools.partial(_build, plain), "config", plain)
 
 
 def _build(
@@ -132,15 +133,15 @@ def _build(
   keep_checkpoints,
   eval,  # The name of the section, as in --mode=eval.
 ) -> ExpressionExperiment:
-  call, positive = experiments._call, experiments._positive
+  call, positive = config_sections.call, config_sections.positive
   positive("batch_size", batch_size)
   if not 0 <= unsure_below <= 1:
-    raise experiments.ConfigError(
+    raise config_sections.ConfigError(
       f"config.unsure_below is {unsure_below}, wanted 0 to 1"
     )
   settings = call(expression_data.BankSettings, "config.bank", bank)
   if settings.read and not encoder:
-    raise experiments.ConfigError(
+    raise config_sections.ConfigError(
       "config.bank.read needs an encoder: give its work folder by --checkpoint"
     )
   reader = _encoder(encoder) if encoder else None
@@ -189,7 +190,9 @@ def saved_network(
   Returns:
     (the network, shapes and types of its state).
   """
-  network = experiments._call(network_of, "config.network", config["network"])
+  network = config_sections.call(
+    network_of, "config.network", config["network"]
+  )
   optimizer = optimizers.create(
     **config["optimizer"], num_steps=config["num_steps"]
   )
@@ -210,7 +213,7 @@ def saved_model(
   Raises:
     ConfigError: it is gone, or not the encoder's.
   """
-  return experiments._call(
+  return config_sections.call(
     functools.partial(_model, encoder=encoder),
     "config",
     dict(name=config["morphable_model"], count=config["expression"]),
@@ -242,7 +245,7 @@ def _encoder(folder):
   try:
     return trained_encoder.load(folder)
   except checkpoint.CheckpointError as error:
-    raise experiments.ConfigError(f"config.encoder: {error}") from error
+    raise config_sections.ConfigError(f"config.encoder: {error}") from error
 
 
 def _model(name, count, encoder):
@@ -251,12 +254,12 @@ def _model(name, count, encoder):
     return models.truncate(model_files.load(name), expression=count)
   theirs = encoder.experiment.config["morphable_model"]
   if theirs != name:
-    raise experiments.ConfigError(
+    raise config_sections.ConfigError(
       f"config.morphable_model is {name!r}, but the encoder reads {theirs!r}"
     )
   size = encoder.layout.expression
   if min(count, model_size := encoder.model.expression.shape[-1]) != size:
-    raise experiments.ConfigError(
+    raise config_sections.ConfigError(
       f"config.expression is {count} of {model_size}, but the encoder reads "
       f"{size}"
     )

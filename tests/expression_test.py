@@ -11,12 +11,13 @@ import pytest
 import tiny_experiment
 
 from configs import expression as expression_config
+from facerec_jax import config_sections
 from facerec_jax import experiment as encoder_experiments
 from facerec_jax import expression
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
-from facerec_jax import main as encoder_training
 from facerec_jax import photo_expressions
+from facerec_jax import scenes
 from facerec_jax import trained_expression
 from facerec_jax.face import code_vector
 from facerec_jax.model_files import archive
@@ -173,7 +174,7 @@ def test_codes_of_another_model_are_refused(recognizer):
   ],
 )
 def test_bad_configs_are_refused(tmp_path, changes, message):
-  with pytest.raises(encoder_experiments.ConfigError, match=message):
+  with pytest.raises(config_sections.ConfigError, match=message):
     experiments.build(make_config(tmp_path, **changes))
 
 
@@ -200,16 +201,19 @@ def test_models_without_action_units_learn_too():
 
 @pytest.fixture(scope="module")
 def encoder_folder(tmp_path_factory):
-  """An encoder of one step, for the model of `make_config`."""
+  """An untrained encoder, for the model of `make_config`."""
   folder = tmp_path_factory.mktemp("encoder")
   make_config(folder)
   config = tiny_experiment.config(
     folder,
     morphable_model=str(folder / "units.npz"),
-    num_steps=1,
-    checkpoint_every=0,
   )
-  encoder_training.train(encoder_experiments.build(config), folder / "encoder")
+  experiment = encoder_experiments.build(config)
+  ones = np.ones(experiment.layout.size, np.float32)
+  state = scenes.initial_state(experiment, 0 * ones, ones)
+  checkpointer = checkpoint.Checkpointer(folder / "encoder")
+  checkpointer.save(1, state, experiment.config)
+  checkpointer.close()
   return folder
 
 
@@ -243,7 +247,7 @@ def test_an_encoder_of_another_model_is_refused(encoder_folder):
     morphable_model="builtin",
   )
   with pytest.raises(
-    encoder_experiments.ConfigError,
+    config_sections.ConfigError,
     match=r"morphable_model is 'builtin', but the encoder reads '/.*units.npz'",
   ):
     experiments.build(config)
