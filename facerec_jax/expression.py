@@ -20,6 +20,7 @@ from facerec_jax import app
 from facerec_jax import config_sections
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
+from facerec_jax import expression_scenes
 from facerec_jax import photo_expressions
 from facerec_jax import photo_flags
 from facerec_jax import trained_encoder
@@ -64,7 +65,7 @@ def main() -> None:
     ValueError,
   ) as error:
     raise app.UsageError(error) from error
-  except loop.NotFiniteError as error:
+  except (loop.NotFiniteError, expression_evaluation.NoFaceError) as error:
     raise app.WorkError(error) from error
 
 
@@ -96,9 +97,9 @@ def train(
   Returns:
     (the final state, what expression.json holds).
   """
-  bank, held_out = experiments.make_banks(experiment)
+  bank, held_out = expression_scenes.make_banks(experiment)
   examples = labelled_codes.every_row(
-    held_out, experiments.held_out_key(experiment)
+    held_out, expression_scenes.held_out_key(experiment)
   )
   checkpointer = checkpoint.Checkpointer(
     workdir,
@@ -106,9 +107,9 @@ def train(
     best_metric="cross_entropy",
   )
   if checkpointer.latest_step is None:
-    state = experiments.initial_state(experiment, bank)
+    state = expression_scenes.initial_state(experiment, bank)
   else:
-    state = checkpointer.restore(experiments.state_template(experiment))
+    state = checkpointer.restore(expression_scenes.state_template(experiment))
   writer = metric_writer.MetricWriter(workdir)
 
   def evaluate(replicated):
@@ -120,7 +121,7 @@ def train(
   final = loop.train(
     state,
     experiment.train_step,
-    parallel.replicate((bank, experiments.draw_key(experiment))),
+    parallel.replicate((bank, expression_scenes.draw_key(experiment))),
     experiment.schedule,
     checkpointer=checkpointer,
     config=experiment.config,

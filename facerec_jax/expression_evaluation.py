@@ -30,6 +30,10 @@ _ALL_STRENGTHS = emotions.STRENGTH_LIMITS[0] / emotions.STRENGTH_LIMITS[1]
 _BASIS_COLUMNS = 14
 
 
+class NoFaceError(Exception):
+  """None of the labelled photographs shows a face."""
+
+
 def held_out_metrics(
   logits, intensity, examples: labelled_codes.Example
 ) -> dict[str, float]:
@@ -150,7 +154,7 @@ def evaluate_photos(
   and not counted.
 
   Raises:
-    ValueError: no photograph shows a face.
+    NoFaceError: no photograph shows a face.
   """
   records = []
   for photo in photos:
@@ -158,7 +162,7 @@ def evaluate_photos(
     records.append({**record, "true": photo.label})
   read = [record for record in records if record["faces"]]
   if not read:
-    raise ValueError(
+    raise NoFaceError(
       f"no face was read in {len(records)} photographs; "
       f"{records[0]['file']}: {records[0]['message']}"
     )

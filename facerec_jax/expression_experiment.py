@@ -23,16 +23,12 @@ from facerec_jax import model_files
 from facerec_jax import trained_encoder
 from facerec_jax.face import morphable_model as models
 from facerec_jax.model_files import expression_fitting
-from facerec_jax.recognition import labelled_codes
 from facerec_jax.recognition import network as networks
 from facerec_jax.synthesis import emotion_basis
 from facerec_jax.training import checkpoint
 from facerec_jax.training import loop
 from facerec_jax.training import optimizers
 from facerec_jax.training import parallel
-
-# What each use of a run's seed is folded with.
-_WEIGHTS, _BANK, _DRAWS = range(3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,18 +77,7 @@ class ExpressionExperiment:
       local_batch=parallel.local_batch_size(self.batch_size),
       intensity_weight=self.intensity_weight,
     )
-    return _several(update, self.schedule.steps_per_call)
-
-
-def _several(update, count):
-  def step(state, bank, seed_key):
-    def body(state, _):
-      return update(state, bank, seed_key)
-
-    state, metrics = jax.lax.scan(body, state, None, length=count)
-    return state, jax.tree.map(lambda values: values[-1], metrics)
-
-  return parallel.parallelize(step, donate=True)
+    return networks.train_step(update, self.schedule.steps_per_call)
 
 
 def build(config: Mapping[str, Any]) -> ExpressionExperiment:
@@ -220,11 +205,6 @@ def saved_model(
   )
 
 
-def state_template(experiment: ExpressionExperiment) -> networks.State:
-  """Shapes and types of a state, to restore one without computing one."""
-  return saved_network(experiment.config, experiment.basis.low.size)[1]
-
-
 def _on_first_device(leaf):
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
@@ -264,51 +244,3 @@ def _model(name, count, encoder):
       f"{size}"
     )
   return encoder.model
-
-
-def make_banks(
-  experiment: ExpressionExperiment,
-) -> tuple[labelled_codes.Bank, labelled_codes.Bank]:
-  """The codes to learn from, and held-out ones of the same kinds."""
-  bank, errors = expression_data.make_bank(
-    _key(experiment.seed, _BANK),
-    experiment.basis,
-    experiment.bank,
-    encoder=experiment.encoder,
-  )
-  held_out, _ = expression_data.make_bank(
-    _key(experiment.eval.seed, _BANK),
-    experiment.basis,
-    experiment.bank.scaled(experiment.eval.num_examples),
-    encoder=experiment.encoder,
-    errors=errors,
-  )
-  return bank, held_out
-
-
-def held_out_key(experiment: ExpressionExperiment):
-  """Randomness of evaluations."""
-  return _key(experiment.eval.seed, _DRAWS)
-
-
-def draw_key(experiment: ExpressionExperiment):
-  """Root of the training's draws."""
-  return _key(experiment.seed, _DRAWS)
-
-
-def initial_state(
-  experiment: ExpressionExperiment, bank: labelled_codes.Bank
-) -> networks.State:
-  """The state before the first step."""
-  mean, std = networks.statistics(bank)
-  return networks.create_state(
-    _key(experiment.seed, _WEIGHTS),
-    experiment.network,
-    experiment.optimizer,
-    mean=mean,
-    std=std,
-  )
-
-
-def _key(seed, use):
-  return jax.random.fold_in(jax.random.key(seed), use)

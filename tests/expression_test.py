@@ -16,6 +16,7 @@ from facerec_jax import experiment as encoder_experiments
 from facerec_jax import expression
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
+from facerec_jax import expression_scenes
 from facerec_jax import photo_expressions
 from facerec_jax import scenes
 from facerec_jax import trained_expression
@@ -29,6 +30,7 @@ from facerec_jax.synthesis import emotion_basis
 from facerec_jax.synthesis import emotions
 from facerec_jax.training import checkpoint
 
+NoFace = expression_evaluation.NoFaceError
 CLASSES = emotions.CLASSES
 NAMES = fake_model.action_unit_names()
 
@@ -226,7 +228,7 @@ def test_read_and_imitated_codes_train_and_judge(encoder_folder, tmp_path):
   )
   config["eval"]["num_examples"] = 70
   experiment = experiments.build(config)
-  bank, held_out = experiments.make_banks(experiment)
+  bank, held_out = expression_scenes.make_banks(experiment)
   assert bank.rows.codes.shape == (268, len(NAMES))
   np.testing.assert_array_equal(bank.rows.noise, [0.0] * 198 + [1.0] * 70)
   assert bank.noise_root.any()
@@ -311,7 +313,7 @@ def test_photographs_are_named_and_faults_are_told(
   assert "of 5" in lines[0] and lines[2] == "c.png: no face was found"
   files = photo_expressions.write(tmp_path / "out", result["photos"])
   assert len(files[1].read_text().splitlines()) == 3
-  with pytest.raises(ValueError, match="no face was read in 2 photographs; "):
+  with pytest.raises(NoFace, match="no face was read in 2 photographs; "):
     expression_evaluation.evaluate_photos(reader, labelled[2:], tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 
 from flax import linen as nn
@@ -162,6 +163,27 @@ def update(
     opt_state=opt_state,
   )
   return state, metrics
+
+
+def train_step(update: Callable, steps_per_call: int) -> Callable:
+  """The parallel training step.
+
+  Args:
+    update: as `update`, of one device.
+    steps_per_call: steps in one call; metrics are of the last one.
+
+  Returns:
+    (replicated state, bank, seed key) -> (state, metrics).
+  """
+
+  def several(state, bank, seed_key):
+    def body(state, _):
+      return update(state, bank, seed_key)
+
+    state, metrics = jax.lax.scan(body, state, None, length=steps_per_call)
+    return state, jax.tree.map(lambda values: values[-1], metrics)
+
+  return parallel.parallelize(several, donate=True)
 
 
 def grade(intensity) -> np.ndarray:
