@@ -9,8 +9,6 @@ from collections.abc import Mapping
 import json
 import pathlib
 
-from absl import flags
-
 from facerec_jax import app
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
@@ -24,18 +22,17 @@ from facerec_jax.training import parallel
 
 _CONFIG = app.define_config("configs/resnet.py")
 _WORKDIR = app.define_workdir()
-_MODE = flags.DEFINE_enum(
-  "mode",
-  "train",
-  ["train", "eval"],
-  "train: train, or resume where the workdir has a checkpoint. eval: print and "
-  "save the metrics of its newest checkpoint.",
-)
+_MODE = app.define_mode()
 
 
 def main() -> None:
   """The app."""
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
+  if _MODE.value == "predict":
+    raise app.UsageError(
+      "--mode=predict is of facerec_jax.expression; faces are read by "
+      "facerec_jax.reconstruct"
+    )
   if _MODE.value == "eval":
     try:
       evaluate(workdir)

@@ -22,6 +22,8 @@ _LAYERS = {
   "facerec_jax.training.loop": 3,
   "facerec_jax.photos": 3,
   "facerec_jax.model_files": 3,
+  "facerec_jax.recognition": 3,
+  "facerec_jax.recognition.agreement": 2,
   "facerec_jax.results": 3,
 }
 # Steps join what stands beside them.

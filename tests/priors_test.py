@@ -91,6 +91,33 @@ def test_rows_depend_on_the_key_and_their_index_alone(model, bank):
   assert (np.abs(other.centers - short.centers) > 1e-6).all(axis=0).mean() > 0.9
 
 
+def test_given_expressions_are_kept_and_framed(model):
+  layout = dataclasses.replace(_LAYOUT, rotation=0)
+  prior = priors.Prior(center_spread=0.0, size_spread=0.0)
+  shown = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+  banks = [
+    priors.make_bank(
+      jax.random.key(0),
+      model,
+      layout,
+      camera=_CAMERA,
+      size=20,
+      prior=prior,
+      expressions=expressions,
+    )
+    for expressions in (None, shown)
+  ]
+  codes = layout.unflatten(banks[1].centers)
+  np.testing.assert_allclose(codes.expression, shown, rtol=1e-6)
+  # All else that does not depend on the expression stays.
+  drawn = layout.unflatten(banks[0].centers)
+  np.testing.assert_allclose(codes.identity, drawn.identity, atol=1e-6)
+  np.testing.assert_allclose(codes.illumination, drawn.illumination, atol=1e-4)
+  center, side = _frames(model, codes)
+  np.testing.assert_allclose(center, 32, atol=0.02)
+  np.testing.assert_allclose(side, 64, atol=0.02)
+
+
 def test_a_bank_without_rotation_frames_frontal_faces(model):
   layout = dataclasses.replace(_LAYOUT, rotation=0, illumination=0, identity=2)
   prior = priors.Prior(center_spread=0.0, size_spread=0.0)

@@ -89,6 +89,7 @@ def sample_code(
   *,
   camera: geometry.Camera,
   prior: Prior = DEFAULT,
+  expression=None,
 ) -> code_vector.CodeVector:
   """Draws the code of one face.
 
@@ -97,6 +98,7 @@ def sample_code(
     model: the morphable model.
     camera: reference camera of the image size.
     prior: ranges.
+    expression: [Ke] what the face shows; None draws that, too.
 
   Returns:
     A code with all coefficients of the model.
@@ -106,13 +108,14 @@ def sample_code(
   albedo = prior.albedo_scale * distributions.normal(
     jax.random.uniform(keys[1], model.albedo.shape[-1:]), limit=_ALBEDO_LIMIT
   )
-  expression = expression_prior.sample_expression(
-    keys[2],
-    model,
-    neutral_share=prior.neutral_share,
-    emotion_share=prior.emotion_share,
-    scale=prior.expression_scale,
-  )
+  if expression is None:
+    expression = expression_prior.sample_expression(
+      keys[2],
+      model,
+      neutral_share=prior.neutral_share,
+      emotion_share=prior.emotion_share,
+      scale=prior.expression_scale,
+    )
   rotation = prior.rotation_scale * pose_prior.sample_rotation(
     keys[3], wide_share=prior.wide_share, profile_share=prior.profile_share
   )
@@ -143,6 +146,7 @@ def make_bank(
   camera: geometry.Camera,
   size: int,
   prior: Prior = DEFAULT,
+  expressions=None,
 ) -> code_bank.CodeBank:
   """Draws the bank of a prior.
 
@@ -157,6 +161,7 @@ def make_bank(
     camera: reference camera of the image size.
     size: M.
     prior: ranges.
+    expressions: [M, Ke] what the faces show; None draws that, too.
 
   Returns:
     A bank without noise around its rows.
@@ -173,19 +178,28 @@ def make_bank(
     albedo=layout.albedo,
   )
   return code_bank.create(
-    _draw_rows(key, few, camera, layout=layout, size=size, prior=prior)
+    _draw_rows(
+      key, few, camera, expressions, layout=layout, size=size, prior=prior
+    )
   )
 
 
 @functools.partial(jax.jit, static_argnames=("layout", "size", "prior"))
-def _draw_rows(key, model, camera, *, layout, size, prior):
-  def row(index):
-    row_key = jax.random.fold_in(key, index)
-    return layout.flatten(
-      sample_code(row_key, model, camera=camera, prior=prior)
+def _draw_rows(key, model, camera, expressions, *, layout, size, prior):
+  def row(inputs):
+    index, expression = inputs
+    code = sample_code(
+      jax.random.fold_in(key, index),
+      model,
+      camera=camera,
+      prior=prior,
+      expression=expression,
     )
+    return layout.flatten(code)
 
-  return jax.lax.map(row, jnp.arange(size), batch_size=min(size, _CHUNK))
+  return jax.lax.map(
+    row, (jnp.arange(size), expressions), batch_size=min(size, _CHUNK)
+  )
 
 
 def _identity(key, model):
