@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import json
 import pathlib
 
+from absl import flags
+
 from facerec_jax import app
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments

@@ -78,21 +78,22 @@ def normalized_mean_error(predicted, true, indices=INNER):
   return distance / scale
 
 
-def face_outline(points):
+def face_outline(points, *, lift: float = 0.4):
   """Polygon around the face: jaw line, then over the brows.
 
-  The brow line is raised by 0.4 of the distance between brows and eyes, to take
-  in the lower forehead, as hull masks of photographs do.
+  The brow line is raised to take in the lower forehead, as hull masks of
+  photographs do.
 
   Args:
     points: [68, 2] pixels.
+    lift: by how many distances between brows and eyes.
 
   Returns:
     [27, 2] pixels.
   """
   brows = points[17:27]
-  lift = 0.4 * (brows.mean(axis=0) - points[36:48].mean(axis=0))
-  return jnp.concatenate([points[:17], (brows + lift)[::-1]])
+  up = lift * (brows.mean(axis=0) - points[36:48].mean(axis=0))
+  return jnp.concatenate([points[:17], (brows + up)[::-1]])
 
 
 def polygon_mask(polygon, *, height: int, width: int) -> jax.Array:
