@@ -52,6 +52,10 @@ class WorkError(Exception):
 @functools.cache
 def define_config(default: str | None = None):
   """Defines --config=FILE[:VARIANT]; call at import of an app."""
+  if "config" in flags.FLAGS:
+    # An app is alone in its process; whoever imports several (tests) gets the
+    # default of the last.
+    delattr(flags.FLAGS, "config")
   return config_flags.DEFINE_config_file(
     "config",
     default,
@@ -67,6 +71,25 @@ def define_workdir():
   return flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, metrics and sample images."
   )
+
+
+@functools.cache
+def define_mode():
+  """Defines --mode; call at import of an app that has several."""
+  return flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "eval", "predict"],
+    "train: train, or resume where the workdir has a checkpoint. eval: print "
+    "and save the metrics of its newest checkpoint. predict: name the "
+    "expressions of photographs.",
+  )
+
+
+@functools.cache
+def define_checkpoint():
+  """Defines --checkpoint=DIR; call at import of an app."""
+  return flags.DEFINE_string("checkpoint", None, "Work folder of a training.")
 
 
 @functools.cache
