@@ -68,7 +68,10 @@ def test_missing_or_misfit_checkpoints_say_so(tmp_path):
     saver.restore(_state(0))
   saver.save(1, _state(1), {})
   other = {"params": {"w": jnp.zeros((4, 2))}, "step": jnp.int32(0)}
-  with pytest.raises(checkpoint.CheckpointError, match="does not fit"):
+  with pytest.raises(
+    checkpoint.CheckpointError,
+    match=r"/1 does not fit this config: params.w is \(3, 2\), wanted \(4,",
+  ):
     saver.restore(other)
   saver.close()
 
@@ -84,6 +87,8 @@ def _damage(path, how):
     path.unlink()
 
 
+# Of files that turn out to be damaged orbax forgets some that it had begun.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
 def test_damage_to_any_file_never_gives_wrong_values(tmp_path, how):
   saver = checkpoint.Checkpointer(tmp_path / "good")
@@ -118,7 +123,7 @@ def test_a_damaged_checkpoint_gives_way_to_its_successor(tmp_path, caplog):
   (record,) = caplog.records
   assert record.levelname == "WARNING"
   assert "2 is damaged" in caplog.text and "step 1 is used" in caplog.text
-  with pytest.raises(checkpoint.CheckpointError, match="2 is damaged or does"):
+  with pytest.raises(checkpoint.CheckpointError, match="/2 is damaged: "):
     saver.restore(_state(0), step=2)
   saver.save(2, _state(2), {})
   assert saver.all_steps == [1, 2]

@@ -241,9 +241,7 @@ def test_divergence_stops_and_keeps_the_checkpoint(tmp_path):
     "warmup_steps": 0,
     "max_gradient_norm": 0.0,
   }
-  with pytest.raises(
-    loop.NotFiniteError, match=r"^step \d: .*(loss|norm).*finite"
-  ):
+  with pytest.raises(loop.NotFiniteError, match=r"^step \d: .*not finite"):
     _train(config, tmp_path / "work")
 
 
