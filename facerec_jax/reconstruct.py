@@ -18,6 +18,7 @@ from absl import flags
 from absl import logging
 
 from facerec_jax import app
+from facerec_jax import photo_flags
 from facerec_jax import reconstruction
 from facerec_jax import refining
 from facerec_jax import trained_encoder
@@ -28,25 +29,8 @@ from facerec_jax.results import codes
 from facerec_jax.results import report
 from facerec_jax.training import checkpoint
 
-_CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "Work folder of a training."
-)
-_INPUT = flags.DEFINE_string(
-  "input", None, "A photograph, or a folder of photographs."
-)
+_CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_LANDMARK_MODEL = flags.DEFINE_string(
-  "landmark_model",
-  None,
-  "dlib's shape_predictor_68_face_landmarks.dat; by default the one of the "
-  "package face_recognition_models, if that is installed.",
-)
-_DETECTOR = flags.DEFINE_enum(
-  "detector",
-  "auto",
-  detection.DETECTORS,
-  "What finds faces; auto: haar where dlib finds none.",
-)
 _REFINE = flags.DEFINE_integer(
   "refine",
   0,
@@ -68,11 +52,13 @@ _NO_LANDMARKS = (
 def main() -> None:
   """The app."""
   workdir = app.required("checkpoint", _CHECKPOINT.value)
-  source = app.required("input", _INPUT.value)
+  source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     photos = reading.list_photos(source)
-    predictor = landmark_predictor.load_predictor(_LANDMARK_MODEL.value)
+    predictor = landmark_predictor.load_predictor(
+      photo_flags.LANDMARK_MODEL.value
+    )
     output.mkdir(parents=True, exist_ok=True)
     encoder = trained_encoder.load(workdir)
     steps = _REFINE.value
@@ -84,7 +70,7 @@ def main() -> None:
     photos,
     output,
     predictor=predictor,
-    detector=_DETECTOR.value,
+    detector=photo_flags.DETECTOR.value,
     refiner=refiner,
   )
   done = sum(record["status"] == DONE for record in records)

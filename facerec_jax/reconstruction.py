@@ -18,16 +18,24 @@ from facerec_jax.photos import detection
 from facerec_jax.photos import preparation
 from facerec_jax.render import geometry
 from facerec_jax.render import renderer
+from facerec_jax.results import atlas as atlases
 from facerec_jax.results import codes
+from facerec_jax.results import face_mesh
 from facerec_jax.results import face_views
 from facerec_jax.results import figures
 from facerec_jax.results import meshes
 from facerec_jax.results import report
+from facerec_jax.results import texture as textures
+from facerec_jax.results import viewer
+from facerec_jax.synthesis import emotions
+from facerec_jax.synthesis import posed_emotion
 
 _PIXELS = (
   "(column, row) of the upright photograph, EXIF orientation applied; pixel "
   "centres at +0.5"
 )
+# Of expressions in the viewer, by kind of the model's.
+_SLIDER_LIMITS = {"blendshape": (0.0, 1.0), "gaussian": (-3.0, 3.0)}
 # Around a photograph, where a view reaches beyond it.
 _OUTSIDE = 0.13
 
@@ -149,7 +157,7 @@ def write_face(
   """
   folder.mkdir(parents=True, exist_ok=True)
   model, code = encoder.model, result.code
-  _write_meshes(folder, model, code)
+  _write_meshes(folder, model, photo, face, code)
   photometric_error = _write_pictures(folder, model, photo, face, result)
   facts = {
     "box": face.box,
@@ -178,18 +186,75 @@ def write_face(
   return facts
 
 
-def _write_meshes(folder, model, code):
-  vertices = morphable_model.vertices(model, code.identity, code.expression)
-  albedo = morphable_model.albedo(model, code.albedo)
-  for name in ("mesh.glb", "mesh.obj"):
-    meshes.write_mesh(folder / name, vertices, model.triangles, albedo)
+def _write_meshes(folder, model, photo, face, code):
+  mesh = textured_mesh(model, photo, face, code)
+  for ending in ("glb", "obj", "ply"):
+    meshes.write_mesh(folder / f"mesh.{ending}", mesh)
+  viewer.write_viewer(
+    folder / "viewer.html",
+    mesh,
+    code,
+    title=folder.parent.name,
+    presets=_emotions(model),
+    limits=_SLIDER_LIMITS[model.expression_kind],
+  )
+
+
+def textured_mesh(
+  model: morphable_model.MorphableModel,
+  photo: np.ndarray,
+  face: detection.Face,
+  code: code_vector.CodeVector,
+) -> face_mesh.Mesh:
+  """The mesh of a face, with a texture from its photograph.
+
+  Args:
+    model: the morphable model; without a chart there is no texture.
+    photo: [H, W, 3] uint8.
+    face: of the photo.
+    code: in the reference camera of the face's square.
+
+  Returns:
+    The mesh.
+  """
+  atlas = atlases.create(model)
+  if atlas.uv is None:
+    return face_mesh.of_face(model, atlas, code)
+  around = _around(face)
+  points = face.landmarks
+  if points is not None:
+    points = alignment.to_crop(points, around, textures.SIZE)
+  view = textures.View(
+    image=alignment.crop(photo, around, textures.SIZE),
+    inside=_inside(photo, around, textures.SIZE),
+    sides=face_views.VIEW_SIDES,
+    landmarks=points,
+  )
+  texture = textures.bake(model, atlas, code, view)
+  return face_mesh.of_face(model, atlas, code, texture)
+
+
+def _around(face):
+  """What the views show of a photograph."""
+  return alignment.Square(
+    face.square.center, face.square.side * face_views.VIEW_SIDES
+  )
+
+
+def _emotions(model):
+  """{name: expression weights} of the emotions that a model can show."""
+  try:
+    return {
+      name: posed_emotion.emotion(model.expression_names, name)
+      for name in emotions.CLASSES
+    }
+  except ValueError:  # no action units
+    return {}
 
 
 def _write_pictures(folder, model, photo, face, result):
   views = face_views.draw(model, result.code)
-  around = alignment.Square(
-    face.square.center, face.square.side * face_views.VIEW_SIDES
-  )
+  around = _around(face)
   view = alignment.crop(photo, around, face_views.VIEW_SIZE)
   inside = _inside(photo, around, face_views.VIEW_SIZE)
   shown = np.where(inside[..., None], view, _OUTSIDE)
@@ -257,7 +322,8 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
     del captions["before"]
   else:
     rows.insert(1, ("Refinement", _improvement(refined)))
-  names = ("mesh.glb", "mesh.obj", "code.json", "code.npz")
+  names = ("mesh.glb", "mesh.obj", "mesh.ply", "code.json", "code.npz")
+  links = [("3D view", "viewer.html"), *zip(names, names, strict=True)]
   return report.Section(
     title=title,
     figures=tuple(
@@ -265,7 +331,7 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
       for name, caption in captions.items()
     ),
     facts=tuple(rows),
-    files=tuple((name, f"{folder}/{name}") for name in names),
+    files=tuple((label, f"{folder}/{name}") for label, name in links),
   )
 
 

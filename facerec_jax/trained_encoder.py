@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import pathlib
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 
@@ -16,6 +17,7 @@ from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.training import checkpoint
 from facerec_jax.training import code_prior
+from facerec_jax.training import config_changes
 from facerec_jax.training import steps
 
 # Draws of the prior that its statistics are measured on.
@@ -107,6 +109,16 @@ def load(workdir) -> TrainedEncoder:
   try:
     experiment = experiments.build(checkpointer.restore_config())
     state = checkpointer.restore(scenes.state_template(experiment))
+    changed = config_changes.changed_facts(
+      checkpointer.restore_facts(), experiments.facts(experiment)
+    )
   finally:
     checkpointer.close()
+  if changed:
+    logging.warning(
+      "%s: %s has changed since this encoder was trained; its codes may mean "
+      "other faces",
+      workdir,
+      ", ".join(changed),
+    )
   return TrainedEncoder(experiment=experiment, state=state)
