@@ -7,16 +7,20 @@ python -m facerec_jax.expression --mode=eval --workdir=DIR \
     [--checkpoint=ENCODER [--input=LABELLED_PHOTOS]]
 python -m facerec_jax.expression --mode=predict --workdir=DIR \
     --checkpoint=ENCODER --input=PHOTO_OR_FOLDER [--output=OUT]
+python -m facerec_jax.expression --mode=predict --workdir=DIR \
+    --input=RECONSTRUCTION
 """
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
 from absl import flags
 from absl import logging
 
 from facerec_jax import app
+from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
@@ -180,12 +184,18 @@ def _evaluate(workdir):
 
 def _predict(workdir):
   recognizer = trained_expression.load(workdir)
-  photos = reading.list_photos(app.required("input", photo_flags.INPUT.value))
-  reader = _reader(recognizer, _encoder(recognizer))
+  source = pathlib.Path(app.required("input", photo_flags.INPUT.value))
+  files = code_expressions.list_codes(source)
+  if files:
+    read = functools.partial(code_expressions.read, recognizer)
+  else:
+    files = reading.list_photos(source)
+    read = _reader(recognizer, _encoder(recognizer)).read
   records = []
-  for path in photos:
-    records.append(reader.read(path))
-    print(photo_expressions.format_lines(records[-1]))
+  for path in files:
+    records.append(read(path))
+    root = str(source) if source.is_dir() else ""
+    print(photo_expressions.format_lines(records[-1], root))
     if _OUTPUT.value is not None:
       photo_expressions.write(pathlib.Path(_OUTPUT.value), records)
   if not any(record["faces"] for record in records):

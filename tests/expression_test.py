@@ -11,6 +11,7 @@ import pytest
 import tiny_experiment
 
 from configs import expression as expression_config
+from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import experiment as encoder_experiments
 from facerec_jax import expression
@@ -26,6 +27,7 @@ from facerec_jax.model_files import expression_fitting
 from facerec_jax.photos import detection
 from facerec_jax.photos import labelled_photos
 from facerec_jax.recognition import labelled_codes
+from facerec_jax.results import codes
 from facerec_jax.synthesis import emotion_basis
 from facerec_jax.synthesis import emotions
 from facerec_jax.training import checkpoint
@@ -193,9 +195,9 @@ def test_models_without_action_units_learn_too():
   basis = expression_fitting.emotion_units(model)
   assert basis.columns.shape == (len(basis.names), 30)
   rows = labelled_codes.acted(jax.random.key(0), basis, count=700)
-  codes, emotion = np.asarray(rows.codes), np.asarray(rows.emotion)
-  assert np.abs(codes).max() <= 3.0
-  design = np.c_[codes, np.ones(len(codes))]
+  features, emotion = np.asarray(rows.codes), np.asarray(rows.emotion)
+  assert np.abs(features).max() <= 3.0
+  design = np.c_[features, np.ones(len(features))]
   answers = design @ np.linalg.lstsq(design, np.eye(7)[emotion], rcond=None)[0]
   # Least squares alone, without any network.
   assert (answers.argmax(axis=1) == emotion).mean() > 0.8
@@ -315,6 +317,39 @@ def test_photographs_are_named_and_faults_are_told(
   assert len(files[1].read_text().splitlines()) == 3
   with pytest.raises(NoFace, match="no face was read in 2 photographs; "):
     expression_evaluation.evaluate_photos(reader, labelled[2:], tmp_path)
+
+
+def test_codes_on_disk_are_named_without_an_encoder(
+  recognizer, basis, tmp_path
+):
+  fear = CLASSES.index("fear")
+  code = code_vector.CodeLayout(0, len(NAMES), 0).neutral()
+  code = code.replace(expression=emotion_basis.prototypes(basis)[fear])
+  model = fake_model.make(num_rings=3, expression_names=NAMES)
+  for index, count in enumerate((len(NAMES), 9)):
+    folder = tmp_path / f"photo/face_{index}"
+    folder.mkdir(parents=True)
+    cut = code.replace(expression=code.expression[:count])
+    codes.write_code(folder, model, cut, facts={})
+  (tmp_path / "broken").mkdir()
+  (tmp_path / "broken/code.json").write_text("{}")
+  broken, good, other = [
+    code_expressions.read(recognizer, path)
+    for path in code_expressions.list_codes(tmp_path)
+  ]
+  assert good["faces"][0]["label"] == "fear" and not good["message"]
+  name = "photo/face_0/code.json: fear"
+  assert photo_expressions.format_lines(good, str(tmp_path)).startswith(name)
+  assert (
+    "9 expression numbers of 'fake', but the network reads 34"
+    in (other["message"])
+  )
+  assert (
+    "no code that facerec_jax.reconstruct wrote (KeyError"
+    in (broken["message"])
+  )
+  missing = code_expressions.read(recognizer, tmp_path / "x.json")
+  assert "FileNotFoundError" in missing["message"] and not missing["faces"]
 
 
 def test_the_bases_are_drawn(tmp_path):
