@@ -14,10 +14,10 @@ from configs import expression as expression_config
 from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import experiment as encoder_experiments
-from facerec_jax import expression
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
 from facerec_jax import expression_scenes
+from facerec_jax import expression_training
 from facerec_jax import photo_expressions
 from facerec_jax import scenes
 from facerec_jax import trained_expression
@@ -31,6 +31,7 @@ from facerec_jax.results import codes
 from facerec_jax.synthesis import emotion_basis
 from facerec_jax.synthesis import emotions
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 
 NoFace = expression_evaluation.NoFaceError
 CLASSES = emotions.CLASSES
@@ -64,7 +65,11 @@ def finished(tmp_path_factory):
   """One run: (config, workdir, state, facts)."""
   folder = tmp_path_factory.mktemp("expression")
   config, workdir = make_config(folder), folder / "work"
-  return config, workdir, *expression.train(experiments.build(config), workdir)
+  return (
+    config,
+    workdir,
+    *expression_training.train(experiments.build(config), workdir),
+  )
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +139,21 @@ def test_description_is_unsure_where_no_class_is_likely():
 def test_a_finished_run_and_a_second_one_are_the_same(finished, tmp_path):
   config, workdir, state, _ = finished
   experiment = experiments.build(config)
-  again, _ = expression.train(experiment, workdir)
-  other, _ = expression.train(experiment, tmp_path)
+  again, _ = expression_training.train(experiment, workdir)
+  other, _ = expression_training.train(experiment, tmp_path)
   wanted = checkpoint.fingerprint(state)
   assert checkpoint.fingerprint(again) == wanted
   assert checkpoint.fingerprint(other) == wanted
+
+
+def test_a_folder_of_another_run_is_refused(finished):
+  config, workdir, _, _ = finished
+  with pytest.raises(
+    config_changes.ConfigChangedError, match="batch_size was 128, is 64"
+  ):
+    expression_training.train(
+      experiments.build({**config, "batch_size": 64}), workdir
+    )
 
 
 def test_an_unfinished_training_is_no_recognizer(finished, tmp_path):
@@ -235,7 +250,7 @@ def test_read_and_imitated_codes_train_and_judge(encoder_folder, tmp_path):
   np.testing.assert_array_equal(bank.rows.noise, [0.0] * 198 + [1.0] * 70)
   assert bank.noise_root.any()
   np.testing.assert_array_equal(held_out.noise_root, bank.noise_root)
-  expression.train(experiment, tmp_path)
+  expression_training.train(experiment, tmp_path)
   recognizer = trained_expression.load(tmp_path)
   result = expression_evaluation.evaluate_faces(
     recognizer, experiment.basis, experiment.encoder, tmp_path, count=70, seed=3
