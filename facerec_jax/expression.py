@@ -118,12 +118,13 @@ def _evaluate(workdir):
     print(expression_evaluation.format_report(name, part))
 
   expression_evaluation.draw_bases(folder / "bases.png", model, basis)
-  add(
-    "codes",
-    expression_evaluation.evaluate_codes(
-      recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
-    ),
-  )
+  if recognizer.reads_exact_codes or encoder is None:
+    add(
+      "codes",
+      expression_evaluation.evaluate_codes(
+        recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
+      ),
+    )
   if encoder is not None:
     add(
       "faces",
