@@ -14,6 +14,7 @@ from facerec_jax.results import plots
 from facerec_jax.results import report
 
 Outcome = outcomes.Outcome
+_FIGURE_WIDTH = 480
 _SERIES = ("encoder", "mean face")
 
 
@@ -47,6 +48,7 @@ def write_page(
     facts=tuple(facts),
     sections=tuple(_section(folder, outcome) for outcome in outcome_list),
     problems=tuple(f"{k}: {why}" for k, why in (skipped or {}).items()),
+    figure_width=_FIGURE_WIDTH,
   )
   return report.write_report(folder / "index.html", content, embed=True)
 
