@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import math
+import pathlib
 
+from absl import logging
 import numpy as np
 
 from facerec_jax.evaluation import groups as group_lib
@@ -156,6 +158,17 @@ class Outcome:
     """Kinds of groups with at least two groups."""
     kinds = dict.fromkeys(k for e in self.examples for k in e.groups)
     return tuple(k for k in kinds if len(self.members(k)) > 1)
+
+
+def problem(path: pathlib.Path, error: Exception) -> str:
+  """One line on a file that could not be measured; faults of ours are logged.
+
+  Call it while the error is handled.
+  """
+  if not isinstance(error, ValueError):
+    logging.exception("%s", path)
+  reason = " ".join(str(error).split()) or type(error).__name__
+  return f"{path.name}: {reason}"
 
 
 class SuiteError(Exception):
