@@ -372,6 +372,8 @@ def test_results_hold_all_examples(encoder, tmp_path):
   assert metrics["encoder"]["value"] == 4.5 and metrics["better_share"] == 1
   assert metrics["gain"]["value"] == 0.5
   assert content["suites"]["photos"]["why"] == "no photographs"
+  curve = content["suites"]["synthetic"]["curves"]["vertex_mm"]
+  assert curve["limits"][100] == 3.0 and curve["encoder"][34] == 0.3333333
   bands = content["suites"]["synthetic"]["groups"]["yaw"]
   assert list(bands) == ["b", "a"]
   assert bands["a"]["metrics"]["vertex_mm"]["encoder"]["value"] == 2.5

@@ -145,6 +145,23 @@ class Outcome:
       )
     )
 
+  def curve(self, name: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """What the cumulative curve of a metric is drawn of.
+
+    Args:
+      name: of the metric.
+
+    Returns:
+      (values of the encoder [n], of the mean face [n], what they are of): the
+      distances of all scan points where there are any, else the errors of the
+      examples that have both.
+    """
+    if name in self.distances:
+      pooled = self.distances[name]
+      return pooled.encoder, pooled.mean_face, "scan points"
+    errors = np.stack(self.errors(name))
+    return *errors[:, np.isfinite(errors).all(axis=0)], "examples"
+
   def members(self, kind: str) -> dict[str, list[int]]:
     """Examples of each group of a kind, groups in order."""
     found = {}

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import pathlib
 
-import numpy as np
-
 from facerec_jax.evaluation import outcome as outcomes
 from facerec_jax.evaluation import summary
 from facerec_jax.results import plots
@@ -73,13 +71,7 @@ def _section(folder, outcome):
 def _curves(place, outcome):
   for name in outcome.headline:
     shown = outcomes.metric(name)
-    pooled = outcome.distances.get(name)
-    if pooled is not None:
-      values, of = (pooled.encoder, pooled.mean_face), "scan points"
-    else:
-      errors = np.column_stack(outcome.errors(name))
-      values = errors[np.isfinite(errors).all(axis=1)].T
-      of = "examples"
+    *values, of = outcome.curve(name)
     if not len(values[0]):
       continue
     path = plots.cumulative_curves(
