@@ -29,10 +29,12 @@ import jax
 import numpy as np
 
 from facerec_jax import app
+from facerec_jax import config_sections
 from facerec_jax import encoders
 from facerec_jax import experiment as experiments
-from facerec_jax import main as training
+from facerec_jax import scenes
 from facerec_jax import trained_encoder
+from facerec_jax import training_run
 from facerec_jax.evaluation import drawing
 from facerec_jax.evaluation import statistics
 from facerec_jax.evaluation import synthetic
@@ -119,7 +121,7 @@ def main() -> None:
     if _LOSSES.value:
       versus = _compare_losses(base, workdir, runs[0])
       sections.append(_section(workdir, "losses", versus))
-  except experiments.ConfigError as error:
+  except config_sections.ConfigError as error:
     raise app.UsageError(error) from error
   _write(workdir, sections, runs, versus)
 
@@ -169,7 +171,7 @@ def _enter(name, config, folder) -> Contestant:
     if _SECONDS.value:
       experiment = experiments.build(_within(config, experiment))
   logging.info("%s: %d steps", name, experiment.schedule.num_steps)
-  training.train(experiment, folder)
+  training_run.train(experiment, folder)
   encoder = trained_encoder.load(folder)
   _, found = synthetic.read_held_out(encoder, _FACES.value)
   own = {key: values[:, 0] for key, values in found.errors.items()}
@@ -185,10 +187,8 @@ def _enter(name, config, folder) -> Contestant:
 
 def _within(config, experiment):
   """The config with as many steps as fit into the seconds."""
-  scene = experiments.training_scene(experiment)
-  state = experiments.initial_state(
-    experiment, scene.space.mean, scene.space.std
-  )
+  scene = scenes.training_scene(experiment)
+  state = scenes.initial_state(experiment, scene.space.mean, scene.space.std)
   state, scene = parallel.replicate((state, scene))
   each = experiment.schedule.steps_per_call
   # The first call compiles.

@@ -18,8 +18,9 @@ import tiny_experiment
 from facerec_jax import app
 from facerec_jax import evaluate
 from facerec_jax import experiment as experiments
-from facerec_jax import main
+from facerec_jax import scenes
 from facerec_jax import trained_encoder
+from facerec_jax import training_run
 from facerec_jax.evaluation import cross_model
 from facerec_jax.evaluation import dense
 from facerec_jax.evaluation import groups
@@ -52,8 +53,8 @@ def encoder(tmp_path_factory):
   experiment = experiments.build(
     tiny_experiment.config(tmp_path_factory.mktemp("run"))
   )
-  bank = experiments.make_bank(experiment, experiment.seed)
-  state = experiments.initial_state(experiment, *code_bank.statistics(bank))
+  bank = scenes.make_bank(experiment, experiment.seed)
+  state = scenes.initial_state(experiment, *code_bank.statistics(bank))
   params = jax.tree.map(lambda leaf: leaf + 0.02, state.params)
   return trained_encoder.TrainedEncoder(
     experiment=experiment, state=state.replace(params=params)
@@ -78,7 +79,7 @@ def knowing(encoder, answers):
 @pytest.fixture(scope="module")
 def person(encoder):
   """(flat code, photograph, 68 points in it) of one face."""
-  bank = experiments.make_bank(encoder.experiment, 5)
+  bank = scenes.make_bank(encoder.experiment, 5)
   flat = bank.centers[0]
   code = encoder.layout.unflatten(flat)
   camera = geometry.reference_camera(SIZE)
@@ -117,11 +118,9 @@ def other(encoder):
 def test_synthetic_agrees_with_the_evaluation_of_training(encoder, tmp_path):
   found = synthetic.run(encoder, tmp_path, count=8)
   experiment, state = encoder.experiment, encoder.state
-  scene = experiments.held_out_scene(
-    experiment, state.code_mean, state.code_std
-  )
+  scene = scenes.held_out_scene(experiment, state.code_mean, state.code_std)
   assert (np.abs(np.subtract(*found.errors("vertex_mm"))) > 1e-3).all()
-  means = main._evaluate(experiment, *parallel.replicate((state, scene)))
+  means = training_run.evaluate(experiment, *parallel.replicate((state, scene)))
   assert len(found.examples) == 8
   for name in found.metrics:
     errors, mean_face = found.errors(name)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import drawing
 from facerec_jax.evaluation import groups
@@ -79,9 +79,7 @@ def read_held_out(
     (what the faces come from, what was read of them).
   """
   experiment, state = encoder.experiment, encoder.state
-  scene = experiments.held_out_scene(
-    experiment, state.code_mean, state.code_std
-  )
+  scene = scenes.held_out_scene(experiment, state.code_mean, state.code_std)
   found = evaluation.evaluate_each(
     *parallel.replicate((state, scene)),
     encoder=experiment.encoder,
