@@ -36,7 +36,7 @@ _STDLIB = set(sys.stdlib_module_names)
 _LEARNING = {"absl", "flax", "jax", "ml_collections", "numpy", "optax"}
 _LEARNING |= {"orbax", "tensorboardX", "tqdm"}
 _PICTURES = {"PIL", "cv2", "dlib", "jinja2", "matplotlib", "numpy", "trimesh"}
-_PICTURES |= {"markupsafe", "pygltflib"}
+_PICTURES |= {"av", "markupsafe", "pygltflib"}
 _ALLOWED = {
   "facerec_jax": _LEARNING,
   "facerec_jax.face": {"flax", "jax", "numpy"},
