@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facerec_jax import encoders
+from facerec_jax.encoders import patches
 from facerec_jax.encoders import resnet
 
 
@@ -98,7 +99,7 @@ def test_zero_init_makes_the_last_blocks_identities():
 def test_training_reaches_every_parameter():
   _, _, images = make()
   encoder = resnet.ResNet(
-    num_outputs=7, block_sizes=(2, 1), width=4, block=resnet.BottleneckBlock
+    num_outputs=7, block_sizes=(2, 1), width=4, bottleneck=True
   )
   variables = init(encoder, images)
   # Zero scales hide what is behind them; nudge everything off its start.
@@ -129,7 +130,7 @@ def test_statistics_move_in_training_only():
     np.testing.assert_array_equal(old, new)
   _, changed = encoder.apply(variables, images, True, mutable=["batch_stats"])
   # Momentum by hand, at the stem, whose input is known.
-  patches = resnet.space_to_depth(2 * images - 1)
+  patches = patches.space_to_depth(2 * images - 1)
   stem = patches @ variables["params"]["stem"]["kernel"][0, 0]
   got = changed["batch_stats"]["stem_norm"]
   np.testing.assert_allclose(
@@ -171,7 +172,7 @@ def test_bfloat16_computes_nearly_the_same_codes():
 def test_space_to_depth_keeps_pixels_in_their_patch():
   row, column = jnp.meshgrid(jnp.arange(8), jnp.arange(12), indexing="ij")
   image = jnp.stack([row, column, 0 * row], -1)[None]
-  patches = resnet.space_to_depth(image)
+  patches = patches.space_to_depth(image)
   assert patches.shape == (1, 2, 3, 48)
   pixels = patches[0, 1, 2].reshape(4, 4, 3)
   np.testing.assert_array_equal(pixels, image[0, 4:8, 8:12])
