@@ -18,7 +18,9 @@ from absl import flags
 from absl import logging
 
 from facerec_jax import app
+from facerec_jax import photo_flags
 from facerec_jax import reconstruction
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.photos import detection
 from facerec_jax.photos import landmark_predictor
@@ -27,24 +29,14 @@ from facerec_jax.results import codes
 from facerec_jax.results import report
 from facerec_jax.training import checkpoint
 
-_CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "Work folder of a training."
-)
-_INPUT = flags.DEFINE_string(
-  "input", None, "A photograph, or a folder of photographs."
-)
+_CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_LANDMARK_MODEL = flags.DEFINE_string(
-  "landmark_model",
-  None,
-  "dlib's shape_predictor_68_face_landmarks.dat; by default the one of the "
-  "package face_recognition_models, if that is installed.",
-)
-_DETECTOR = flags.DEFINE_enum(
-  "detector",
-  "auto",
-  detection.DETECTORS,
-  "What finds faces; auto: haar where dlib finds none.",
+_REFINE = flags.DEFINE_integer(
+  "refine",
+  0,
+  "Steps by which each code is fitted to its photograph, starting from the "
+  "encoder's answer; 100 do, 0 are none.",
+  lower_bound=0,
 )
 
 DONE = "reconstructed"
@@ -60,17 +52,26 @@ _NO_LANDMARKS = (
 def main() -> None:
   """The app."""
   workdir = app.required("checkpoint", _CHECKPOINT.value)
-  source = app.required("input", _INPUT.value)
+  source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     photos = reading.list_photos(source)
-    predictor = landmark_predictor.load_predictor(_LANDMARK_MODEL.value)
+    predictor = landmark_predictor.load_predictor(
+      photo_flags.LANDMARK_MODEL.value
+    )
     output.mkdir(parents=True, exist_ok=True)
     encoder = trained_encoder.load(workdir)
+    steps = _REFINE.value
+    refiner = refining.create(encoder, steps) if steps else None
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   records = reconstruct_photos(
-    encoder, photos, output, predictor=predictor, detector=_DETECTOR.value
+    encoder,
+    photos,
+    output,
+    predictor=predictor,
+    detector=photo_flags.DETECTOR.value,
+    refiner=refiner,
   )
   done = sum(record["status"] == DONE for record in records)
   print(f"{done} of {len(records)} photographs: {output / 'index.html'}")
@@ -88,6 +89,7 @@ def reconstruct_photos(
   *,
   predictor: landmark_predictor.Predictor | None = None,
   detector: str = "auto",
+  refiner: refining.Refiner | None = None,
 ) -> list[dict]:
   """Reconstructs all faces of all photographs.
 
@@ -100,6 +102,7 @@ def reconstruct_photos(
     output: an existing folder.
     predictor: of landmarks, or None.
     detector: as for `detection.detect_faces`.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     One record for each photograph, as in summary.json: file, status, message,
@@ -111,7 +114,13 @@ def reconstruct_photos(
     for path, name in zip(photos, folder_names(photos), strict=True):
       records.append(
         _reconstruct_photo(
-          encoder, path, output, name, predictor=predictor, detector=detector
+          encoder,
+          path,
+          output,
+          name,
+          predictor=predictor,
+          detector=detector,
+          refiner=refiner,
         )
       )
       _log(records[-1])
@@ -134,7 +143,9 @@ def folder_names(photos: Sequence[pathlib.Path]) -> list[str]:
   return names
 
 
-def _reconstruct_photo(encoder, path, output, name, *, predictor, detector):
+def _reconstruct_photo(
+  encoder, path, output, name, *, predictor, detector, refiner
+):
   record = {"file": path.name, "status": DONE, "message": "", "faces": []}
   try:
     photo = reading.read_photo(path)
@@ -144,7 +155,9 @@ def _reconstruct_photo(encoder, path, output, name, *, predictor, detector):
     if not faces:
       return record | {"status": NO_FACE, "message": "no face was found"}
     record["faces"] = [
-      _reconstruct_face(encoder, photo, face, output, f"{name}/face_{index}")
+      _reconstruct_face(
+        encoder, photo, face, output, f"{name}/face_{index}", refiner
+      )
       for index, face in enumerate(faces)
     ]
   except reading.PhotoError as error:
@@ -158,10 +171,10 @@ def _reconstruct_photo(encoder, path, output, name, *, predictor, detector):
   return record
 
 
-def _reconstruct_face(encoder, photo, face, output, folder):
+def _reconstruct_face(encoder, photo, face, output, folder, refiner):
   record = {"folder": folder, "status": DONE, "message": ""}
   try:
-    result = reconstruction.reconstruct(encoder, photo, face)
+    result = reconstruction.reconstruct(encoder, photo, face, refiner=refiner)
     facts = reconstruction.write_face(
       output / folder, encoder, photo, face, result
     )
