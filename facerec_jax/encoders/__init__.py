@@ -29,7 +29,7 @@ ENCODERS = {
   "inception": inception.InceptionV3,
   # 2.9 million parameters; the fastest to train on CPU.
   "small": functools.partial(_patched, width=32, block_sizes=(2, 2, 2, 2)),
-  # 2.0 million parameters.
+  # 1.9 million parameters.
   "convnext_zepto": convnext.ConvNext,
   # For tests.
   "tiny": functools.partial(_patched, width=8, block_sizes=(1, 1)),
