@@ -40,6 +40,7 @@ _PICTURES |= {"av", "markupsafe", "pygltflib"}
 _ALLOWED = {
   "facerec_jax": _LEARNING,
   "facerec_jax.encoders.pretrained": {"jax", "numpy", "safetensors"},
+  "facerec_jax.encoder_files": {"flax", "jax", "numpy", "safetensors"},
   "facerec_jax.face": {"flax", "jax", "numpy"},
   "facerec_jax.render": {"flax", "jax", "numpy"},
   "facerec_jax.photos": _PICTURES | {"absl", "jax"},

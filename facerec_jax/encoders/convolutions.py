@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import functools
+import math
 
 import jax
 from jax import lax
@@ -116,7 +117,9 @@ def fast_form(
   """
   size, window = images_shape[1:3], kernel_shape[:2]
   rows, columns = windows.counts(size, window, strides, padding)
-  pixels = images_shape[0] * rows * columns
+  # Exported programs leave the batch open: mostly it is larger than few.
+  batch = images_shape[0] if isinstance(images_shape[0], int) else math.inf
+  pixels = batch * rows * columns
   channels = images_shape[-1]
   if kernel_shape[2] == 1 < channels:
     return depthwise.shifted if platform == "cpu" else depthwise.grouped
