@@ -23,6 +23,19 @@ def get_config(variant: str = "resnet50") -> ConfigDict:
   return config
 
 
+def with_encoder(name: str, variant: str) -> ConfigDict:
+  """Returns the default or the thesis' config with another encoder."""
+  variants = {name: "resnet50", "thesis": "thesis"}
+  if variant not in variants:
+    raise ValueError(
+      f"configs/{name}.py has no variant {variant!r}; it has "
+      f"{', '.join(variants)}"
+    )
+  config = get_config(variants[variant])
+  config.encoder.name = name
+  return config
+
+
 def _base() -> ConfigDict:
   config = ConfigDict()
   # Root of all randomness: weights, code bank, images.
@@ -34,6 +47,12 @@ def _base() -> ConfigDict:
   config.image_size = 224
   # Images per step over all devices.
   config.batch_size = 128
+  # Parts of a device's share of the batch that pass through the encoder in
+  # turn, for batches that do not fit into memory at once.
+  config.accumulate_steps = 1
+  # Steps in a row that are skipped when their loss or gradient is NaN or
+  # infinite; one more stops the run. 0: the first one does.
+  config.max_skipped_steps = 0
   # Training length, steps.
   config.num_steps = 100_000
   # Steps in one device call. More than 1 gains on GPUs and TPUs, not on CPUs.
@@ -62,10 +81,22 @@ def _base() -> ConfigDict:
       name="resnet50",
       # Computation: "float32" or "bfloat16" (parameters stay float32).
       dtype="float32",
+      # "batch", or "group": statistics of single images, which do not change
+      # between synthetic faces and photographs.
+      norm="batch",
       # Share of the old value in BatchNorm's moving statistics.
       momentum=0.9,
+      # Compute the inside of every block twice instead of keeping it for the
+      # gradient: less memory, more time.
+      remat=False,
+      # "keras" or "torchvision": agree with that library's network in padding,
+      # strides, input scaling ..., as its weights need; "": our own details.
+      compatible_with="",
     )
   )
+  # An .npz or .safetensors file of weights to start from, under the names of
+  # Keras or torchvision (see facerec_jax.encoders.pretrained); "": random ones.
+  config.encoder_weights = ""
   config.optimizer = ConfigDict(
     dict(
       # "adam", "adamw" or "adadelta".
@@ -168,8 +199,8 @@ def _synthesis() -> ConfigDict:
       grey_share=0.03,
       # Samples along each side of a pixel: 2 smooths outlines.
       supersampling=1,
-      # "xla", or "pallas": a kernel for CUDA, not yet run on a GPU.
-      rasterizer="xla",
+      # "auto": a kernel ("pallas") on NVIDIA GPUs, "xla" elsewhere.
+      rasterizer="auto",
     )
   )
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
+from facerec_jax import refining
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.face import morphable_model
@@ -68,12 +69,16 @@ class Reconstruction:
     landmarks: [68, 2] the model's own points, pixels of the photograph.
     landmark_error: their mean distance from the detected ones, in outer-canthal
       distances; None without detected ones.
+    start: what the encoder read, if the code was refined.
+    refinement: errors before and after, see `refining.Outcome`; None without.
   """
 
   image: np.ndarray
   code: code_vector.CodeVector
   landmarks: np.ndarray
   landmark_error: float | None
+  start: code_vector.CodeVector | None = None
+  refinement: dict | None = None
 
 
 @jax.jit
@@ -82,7 +87,11 @@ def _project_landmarks(model, camera, code):
 
 
 def reconstruct(
-  encoder: Encoder, photo: np.ndarray, face: detection.Face
+  encoder: Encoder,
+  photo: np.ndarray,
+  face: detection.Face,
+  *,
+  refiner: refining.Refiner | None = None,
 ) -> Reconstruction:
   """Reads a face.
 
@@ -90,6 +99,7 @@ def reconstruct(
     encoder: a trained one.
     photo: [H, W, 3] uint8 sRGB.
     face: of the photo.
+    refiner: of the encoder's codes, or None to keep what it answers.
 
   Returns:
     The reconstruction.
@@ -104,7 +114,11 @@ def reconstruct(
   flat = np.asarray(encoder.predict(image[None])[0])
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
-  code = encoder.layout.unflatten(flat)
+  code = start = encoder.layout.unflatten(flat)
+  facts = None
+  if refiner is not None:
+    flat, facts = refiner(photo, face, flat)
+    code = encoder.layout.unflatten(flat)
   points = _project_landmarks(
     encoder.model, geometry.reference_camera(size), code
   )
@@ -112,7 +126,14 @@ def reconstruct(
   error = None
   if face.landmarks is not None:
     error = float(landmarks.normalized_mean_error(points, face.landmarks))
-  return Reconstruction(image, code, points, error)
+  return Reconstruction(
+    image,
+    code,
+    points,
+    error,
+    start=None if refiner is None else start,
+    refinement=facts,
+  )
 
 
 def write_face(
@@ -146,6 +167,8 @@ def write_face(
     "landmark_error": result.landmark_error,
     "photometric_error": photometric_error,
   }
+  if result.refinement is not None:
+    facts["refinement"] = result.refinement
   square = face.square
   codes.write_code(
     folder,
@@ -247,6 +270,9 @@ def _write_pictures(folder, model, photo, face, result):
   }
   for name, picture in pictures.items():
     figures.save_image(folder / f"{name}.png", picture)
+  if result.start is not None:
+    before = face_views.draw_face(model, result.start)
+    figures.save_image(folder / "before.png", before.over(shown))
   face_inside = views.face._replace(alpha=views.face.alpha * inside)
   return face_views.photometric_error(view, face_inside)
 
@@ -275,6 +301,7 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
     "photo": "photograph",
     "overlay": "reconstruction over it",
     "face": "face alone over it",
+    "before": "what the encoder read, before refinement",
     "rendering": "reconstruction",
     "geometry": "geometry alone",
     "left": "turned left, own light",
@@ -290,6 +317,11 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
   if facts["landmark_error"] is not None:
     error = f"{100 * facts['landmark_error']:.1f} % of the eyes' outer width"
     rows.insert(1, ("Landmark distance", error))
+  refined = facts.get("refinement")
+  if refined is None:
+    del captions["before"]
+  else:
+    rows.insert(1, ("Refinement", _improvement(refined)))
   names = ("mesh.glb", "mesh.obj", "mesh.ply", "code.json", "code.npz")
   links = [("3D view", "viewer.html"), *zip(names, names, strict=True)]
   return report.Section(
@@ -301,3 +333,17 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
     facts=tuple(rows),
     files=tuple((label, f"{folder}/{name}") for label, name in links),
   )
+
+
+def _improvement(refined):
+  before, after = refined["before"], refined["after"]
+  parts = [f"{refined['steps']} steps"]
+  for name, label in (
+    ("landmark_error", "landmarks"),
+    ("photometric_error", "colour"),
+  ):
+    if name in before:
+      parts.append(
+        f"{label} {100 * before[name]:.1f} % → {100 * after[name]:.1f} %"
+      )
+  return ", ".join(parts)

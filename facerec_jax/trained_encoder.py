@@ -1,4 +1,4 @@
-"""A trained encoder, ready to read faces: what a work folder holds."""
+"""A trained encoder, ready to read faces."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import dataclasses
 import functools
 import pathlib
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 
+from facerec_jax import encoder_files
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.training import checkpoint
+from facerec_jax.training import code_prior
+from facerec_jax.training import config_changes
 from facerec_jax.training import steps
+
+# What is used where none is asked for.
+DEFAULT = "small"
+# Draws of the prior that its statistics are measured on.
+_PRIOR_DRAWS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +64,15 @@ class TrainedEncoder:
     """Whether images are cut out by the hull of the landmarks."""
     return self.experiment.options.face_mask
 
+  @functools.cached_property
+  def prior(self) -> code_prior.CodePrior:
+    """Of the codes that the encoder was trained on."""
+    # Rows do not depend on how many there are: these are the first of the bank.
+    size = min(self.experiment.bank_size, _PRIOR_DRAWS)
+    few = dataclasses.replace(self.experiment, bank_size=size)
+    bank = scenes.make_bank(few, few.seed)
+    return code_prior.measure(self.model, self.layout, bank)
+
   def predict(self, images) -> jax.Array:
     """Reads codes.
 
@@ -71,28 +90,48 @@ def _predict(encoder, state, images):
   return steps.predict(encoder, state, images)
 
 
-def load(workdir) -> TrainedEncoder:
-  """Loads the newest checkpoint of a work folder with its own config.
+def load(source=DEFAULT) -> TrainedEncoder:
+  """Loads an encoder with its own config.
 
   Args:
-    workdir: of `facerec_jax.main`.
+    source: the work folder of a training, whose newest checkpoint counts; or a
+      file of `encoder_files.save`; or one of `encoder_files.NAMES`.
 
   Returns:
     The encoder.
 
   Raises:
-    CheckpointError: the folder holds no usable checkpoint.
+    CheckpointError: there is no usable encoder.
   """
-  workdir = pathlib.Path(workdir)
+  path = pathlib.Path(source)
+  if not path.exists() and str(source) in encoder_files.NAMES:
+    path = encoder_files.path_of(str(source))
+  if path.suffix == encoder_files.SUFFIX:
+    return TrainedEncoder(*encoder_files.load(path))
+  return _load_newest(path)
+
+
+def _load_newest(workdir):
   if not checkpoint.exists(workdir):
     raise checkpoint.CheckpointError(
       f"{workdir} holds no checkpoint; train one with "
-      f"python -m facerec_jax.main --workdir={workdir}"
+      f"python -m facerec_jax.main --workdir={workdir}, or use one of "
+      f"{', '.join(encoder_files.NAMES)}"
     )
   checkpointer = checkpoint.Checkpointer(workdir)
   try:
     experiment = experiments.build(checkpointer.restore_config())
-    state = checkpointer.restore(experiments.state_template(experiment))
+    state = checkpointer.restore(scenes.state_template(experiment))
+    changed = config_changes.changed_facts(
+      checkpointer.restore_facts(), experiments.facts(experiment)
+    )
   finally:
     checkpointer.close()
+  if changed:
+    logging.warning(
+      "%s: %s has changed since this encoder was trained; its codes may mean "
+      "other faces",
+      workdir,
+      ", ".join(changed),
+    )
   return TrainedEncoder(experiment=experiment, state=state)

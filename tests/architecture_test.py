@@ -22,7 +22,12 @@ _LAYERS = {
   "facerec_jax.training.loop": 3,
   "facerec_jax.photos": 3,
   "facerec_jax.model_files": 3,
+  "facerec_jax.recognition": 3,
+  "facerec_jax.recognition.agreement": 2,
   "facerec_jax.results": 3,
+  # Joins everything below; its command joins it to the flags.
+  "facerec_jax.evaluation": 5,
+  "facerec_jax.evaluate": 6,
 }
 # Steps join what stands beside them.
 _SIBLINGS = {"facerec_jax.training": {"facerec_jax.synthesis"}}
@@ -34,10 +39,14 @@ _PICTURES = {"PIL", "cv2", "dlib", "jinja2", "matplotlib", "numpy", "trimesh"}
 _PICTURES |= {"av", "markupsafe", "pygltflib"}
 _ALLOWED = {
   "facerec_jax": _LEARNING,
+  "facerec_jax.encoders.pretrained": {"jax", "numpy", "safetensors"},
+  "facerec_jax.encoder_files": {"flax", "jax", "numpy", "safetensors"},
   "facerec_jax.face": {"flax", "jax", "numpy"},
   "facerec_jax.render": {"flax", "jax", "numpy"},
   "facerec_jax.photos": _PICTURES | {"absl", "jax"},
   "facerec_jax.results": _PICTURES | {"absl", "jax"},
+  "facerec_jax.evaluation": {"absl", "jax", "numpy", "scipy"},
+  "facerec_jax.evaluation.scan_files": {"numpy", "trimesh"},
   "facerec_jax.model_files": {"absl", "jax", "numpy", "scipy"},
   # The optional libraries of the import, each in one file.
   "facerec_jax.model_files.decimation": {
@@ -112,7 +121,8 @@ def test_training_and_rendering_need_no_picture_library():
   """The training path imports nothing that handles photographs."""
   heavy = _PICTURES - {"numpy"} | {"scipy"}
   for path, name in _MODULES:
-    if name.split(".")[1:2] in (["photos"], ["results"], ["model_files"]):
+    rooms = (["photos"], ["results"], ["model_files"], ["evaluation"])
+    if name.split(".")[1:2] in rooms:
       continue
     used = {imported.split(".")[0] for imported in _imports(path)}
     assert not used & heavy, name
