@@ -1,0 +1,211 @@
+"""An edited face, blended back into its photograph.
+
+The photograph's own pixels are carried to where the edited face has them and
+changed by the ratio of the rendered colours, so that pores, hair and noise stay
+what they are. What the photograph does not show (an opened mouth, the other
+side of a nose) is rendered, in the colours of its surroundings.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+
+from facerec_jax.face import code_vector
+from facerec_jax.face import landmarks as landmark_points
+from facerec_jax.face import morphable_model
+from facerec_jax.photos import alignment
+from facerec_jax.render import color
+from facerec_jax.render import geometry
+from facerec_jax.results import face_warp
+
+# Side of the view, in units of the square that a code refers to.
+SIDES = 1.7
+# Added to colours before their ratio is taken; the largest ratio.
+_FLOOR, _MOST = 0.02, 6.0
+# How far the face reaches above the brows, in distances between brows and eyes.
+_FOREHEAD = 1.6
+# Distance in standard deviations at which a colour is no longer skin.
+_SKIN = (2.0, 4.0)
+# Least standard deviations of skin in CIELAB.
+_SKIN_SPREAD = (14.0, 4.0, 5.0)
+
+
+class PhotoEditor:
+  """Shows edits of one face in its photograph."""
+
+  def __init__(
+    self,
+    model: morphable_model.MorphableModel,
+    photo: np.ndarray,
+    code: code_vector.CodeVector,
+    square: alignment.Square,
+    landmarks: np.ndarray | None = None,
+  ):
+    """Prepares a face.
+
+    Args:
+      model: the morphable model.
+      photo: [H, W, 3] uint8 sRGB.
+      code: of the face in the photograph.
+      square: that the code refers to.
+      landmarks: [68, 2] detected points, px of the photograph, or None.
+    """
+    side = max(round(SIDES * square.side), 2)
+    # At whole pixels, so that the view is the photograph itself.
+    self._corner = np.round(np.asarray(square.center) - side / 2).astype(int)
+    self._square = alignment.Square(self._corner + side / 2, float(side))
+    self._photo = photo
+    size = face_warp.SIZE
+    if landmarks is not None:
+      landmarks = alignment.to_crop(landmarks, self._square, size)
+    sides = side / square.side
+    reference = geometry.reference_camera(size)
+    middle = alignment.to_crop(square.center, self._square, size)
+    camera = geometry.Camera(
+      reference.focal / sides, jnp.asarray(middle, jnp.float32)
+    )
+    self._warp = face_warp.Warp(model, camera, code, landmarks)
+    self._skin = _skin(self.view(size), self._warp.landmarks)
+
+  def view(self, size: int) -> np.ndarray:
+    """The surroundings of the face in the photograph, [size, size, 3] uint8."""
+    image = alignment.crop(self._photo, self._square, size)
+    return np.round(255 * image).astype(np.uint8)
+
+  def edited_view(self, edited: code_vector.CodeVector, size: int):
+    """`view` with an edited face."""
+    return self._blend(self.view(size), edited)
+
+  def edited_photo(self, edited: code_vector.CodeVector) -> np.ndarray:
+    """The photograph with an edited face, [H, W, 3] uint8."""
+    side = int(self._square.side)
+    view = self._blend(self.view(side), edited)
+    result = self._photo.copy()
+    limits = np.array(result.shape[1::-1])
+    left, top = np.clip(self._corner, 0, limits)
+    right, bottom = np.clip(self._corner + side, 0, limits)
+    x, y = self._corner
+    result[top:bottom, left:right] = view[
+      top - y : bottom - y, left - x : right - x
+    ]
+    return result
+
+  def _blend(self, view, edited):
+    maps = self._warp(edited)
+    return blend(view, maps, self._skin)
+
+
+def blend(
+  view: np.ndarray, maps: face_warp.Maps, skin: np.ndarray
+) -> np.ndarray:
+  """Applies the maps of an edit.
+
+  Args:
+    view: [N, N, 3] uint8, of the photograph.
+    maps: of the edit, [P, P, ...].
+    skin: [P, P] share by which colours may change.
+
+  Returns:
+    [N, N, 3] uint8; exactly the view where nothing changes.
+  """
+  size = len(view)
+  scale = size / face_warp.SIZE
+  photo = _to_linear()[view]
+  flow = _resize(maps.flow, size) * scale
+  columns, rows = np.meshgrid(*2 * [np.arange(size, dtype=np.float32)])
+  seen = cv2.remap(
+    photo,
+    columns + flow[..., 0],
+    rows + flow[..., 1],
+    cv2.INTER_CUBIC,
+    borderMode=cv2.BORDER_REPLICATE,
+  )
+  ratio, drawn, share = _colors(maps, skin, seen)
+  seen = np.maximum(seen, 0) * _resize(ratio, size)
+  share = _resize(share, size)[..., None]
+  mixed = seen + share * (_resize(drawn, size) - seen)
+  return np.where(np.abs(mixed - photo) < 1e-5, view, _to_bytes(mixed)).astype(
+    np.uint8
+  )
+
+
+def _colors(maps, skin, seen):
+  """Of the maps' size: ratio, rendered colours, and the share of these."""
+  size = face_warp.SIZE
+  known = maps.face & ~maps.hidden
+  ratio = (maps.after + _FLOOR) / (maps.before + _FLOOR)
+  ratio = np.where(known[..., None], ratio.clip(1 / _MOST, _MOST), 1)
+  ratio = face_warp.fill(ratio, known)
+  where = skin * face_warp.smooth(maps.face.astype(np.float32), size / 150)
+  ratio = 1 + where[..., None] * (ratio - 1)
+  small = cv2.resize(seen, (size, size), interpolation=cv2.INTER_AREA) * ratio
+  outer = (known & ~maps.inner).astype(np.float32)[..., None]
+  gain = face_warp.smooth(small * outer, size / 25) / np.maximum(
+    face_warp.smooth(maps.after * outer, size / 25), 1e-3
+  )
+  # The colour of skin says nothing of teeth, its brightness does.
+  level = np.asarray(color.luminance(gain))[..., None]
+  gain = np.where(maps.inner[..., None], level, gain).clip(0.2, 4)
+  share = face_warp.smooth(maps.hidden.astype(np.float32), size / 500)
+  share = share * maps.face
+  return ratio, maps.after * gain, share
+
+
+def _skin(view, points):
+  """[P, P] 1 where the photograph shows skin of this face, soft."""
+  size = len(view)
+  lab = cv2.cvtColor(view.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+  outline = np.asarray(landmark_points.face_outline(points, lift=_FOREHEAD))
+  face = _fill(outline, size)
+  sample = lab[(face > 0.5) & (_fill(outline, size, shrink=0.8) > 0.5)]
+  if not len(sample):
+    return np.zeros((size, size), np.float32)
+  middle = np.median(sample, axis=0)
+  spread = 1.48 * np.median(np.abs(sample - middle), axis=0)
+  offset = (lab - middle) / np.maximum(spread, _SKIN_SPREAD)
+  low, high = _SKIN
+  like = 1 - (np.linalg.norm(offset, axis=-1) - low) / (high - low)
+  like = cv2.medianBlur(like.clip(0, 1).astype(np.float32), 5)
+  like = face_warp.smooth(like, size / 250)
+  area = face_warp.smooth(_fill(outline, size, shrink=1.6), size / 16)
+  core = face_warp.smooth(_fill(outline, size, shrink=0.9), size / 60)
+  return np.maximum(core, like * area)
+
+
+def _fill(outline, size, shrink=1.0):
+  """[P, P] inside of a polygon that is scaled about its middle."""
+  center = outline.mean(axis=0)
+  corners = center + shrink * (outline - center) - 0.5
+  area = np.zeros((size, size), np.float32)
+  cv2.fillPoly(area, [np.round(16 * corners).astype(np.int32)], 1.0, shift=4)
+  return area
+
+
+def _resize(image, size):
+  if len(image) == size:
+    return image
+  method = cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR
+  return cv2.resize(
+    image.astype(np.float32), (size, size), interpolation=method
+  )
+
+
+@functools.cache
+def _to_linear():
+  """[256] linear value of each byte."""
+  levels = np.arange(256, dtype=np.float32) / 255
+  return np.asarray(color.srgb_to_linear(levels))
+
+
+@functools.cache
+def _thresholds():
+  levels = (np.arange(255, dtype=np.float32) + 0.5) / 255
+  return np.asarray(color.srgb_to_linear(levels))
+
+
+def _to_bytes(linear):
+  return np.searchsorted(_thresholds(), linear).astype(np.uint8)
