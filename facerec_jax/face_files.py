@@ -102,6 +102,8 @@ def textured_mesh(
   photo: np.ndarray,
   face: detection.Face,
   code: code_vector.CodeVector,
+  *,
+  shown: code_vector.CodeVector | None = None,
 ) -> face_mesh.Mesh:
   """The mesh of a face, with a texture from its photograph.
 
@@ -110,14 +112,16 @@ def textured_mesh(
     photo: [H, W, 3] uint8.
     face: of the photo.
     code: in the reference camera of the face's square.
+    shown: an edit of the code, whose shape the mesh gets; None for the same.
 
   Returns:
     The mesh.
   """
   atlas = atlases.create(model)
+  shown = code if shown is None else shown
   if atlas.uv is None:
-    return face_mesh.of_face(model, atlas, code)
-  around = _around(face)
+    return face_mesh.of_face(model, atlas, shown)
+  around = surroundings(face)
   points = face.landmarks
   if points is not None:
     points = alignment.to_crop(points, around, textures.SIZE)
@@ -128,10 +132,10 @@ def textured_mesh(
     landmarks=points,
   )
   texture = textures.bake(model, atlas, code, view)
-  return face_mesh.of_face(model, atlas, code, texture)
+  return face_mesh.of_face(model, atlas, shown, texture)
 
 
-def _around(face):
+def surroundings(face: detection.Face) -> alignment.Square:
   """What the views show of a photograph."""
   return alignment.Square(
     face.square.center, face.square.side * face_views.VIEW_SIDES
@@ -151,7 +155,7 @@ def _emotions(model):
 
 def _write_pictures(folder, model, photo, face, result):
   views = face_views.draw(model, result.code)
-  around = _around(face)
+  around = surroundings(face)
   view = alignment.crop(photo, around, face_views.VIEW_SIZE)
   inside = _inside(photo, around, face_views.VIEW_SIZE)
   shown = np.where(inside[..., None], view, _OUTSIDE)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import pathlib
 
-from absl import flags
 from absl import logging
 
 from facerec_jax import app
@@ -32,13 +31,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = flags.DEFINE_integer(
-  "refine",
-  0,
-  "Steps by which each code is fitted to its photograph, starting from the "
-  "encoder's answer; 100 do, 0 are none.",
-  lower_bound=0,
-)
+_REFINE = photo_flags.define_refine()
 
 DONE = "reconstructed"
 NO_FACE = "no face"

@@ -120,7 +120,7 @@ def between(first: CodeVector, last: CodeVector, share: float) -> CodeVector:
 
 
 def _limit(expression, kind):
-  return expression.clip(0.0, 1.0) if kind == "blendshape" else expression
+  return jnp.clip(expression, 0.0, 1.0) if kind == "blendshape" else expression
 
 
 def _check(group, got, wanted):

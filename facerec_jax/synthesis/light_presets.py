@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from facerec_jax.render import color
 from facerec_jax.render import geometry
