@@ -147,8 +147,9 @@ def _colors(maps, skin, seen):
   gain = face_warp.smooth(small * outer, size / 25) / np.maximum(
     face_warp.smooth(maps.after * outer, size / 25), 1e-3
   )
-  # The colour of skin says nothing of teeth, its brightness does.
-  level = np.asarray(color.luminance(gain))[..., None]
+  # Codes hardly tell yellow light on grey skin from white light on yellow skin,
+  # and the colour of skin says nothing of teeth; its brightness does.
+  level = np.asarray(color.luminance(gain))[..., None] / maps.cast
   gain = np.where(maps.inner[..., None], level, gain).clip(0.2, 4)
   share = face_warp.smooth(maps.hidden.astype(np.float32), size / 500)
   share = share * maps.face

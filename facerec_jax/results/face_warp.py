@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import cv2
@@ -44,6 +45,7 @@ class Maps(NamedTuple):
     face: [P, P] bool, where the edited face is, neck and ears included.
     hidden: [P, P] bool, of it what the photograph does not show.
     inner: [P, P] bool, teeth and mouth.
+    cast: [3] colour of the edited light, of luminance 1.
   """
 
   flow: np.ndarray
@@ -52,6 +54,7 @@ class Maps(NamedTuple):
   face: np.ndarray
   hidden: np.ndarray
   inner: np.ndarray
+  cast: np.ndarray
 
 
 class Warp:
@@ -73,7 +76,7 @@ class Warp:
       landmarks: [68, 2] detected points, px of a view of SIZE, or None. All
         edits keep the distance of the reconstruction from them.
     """
-    self._model, self._camera, self._code = model, camera, code
+    self._model, self._camera = model, camera
     atlas = atlases.create(model)
     self._part = np.append(atlas.part, 0)
     passive = [
@@ -89,33 +92,18 @@ class Warp:
       self._bend = bend.astype(np.float32)
       points = landmarks
     self._old = _shaded(model, camera, code, self._bend)
-    _, depth = _raster(self._old[0], model.triangles, self._old[0].T[:, 2:])
-    self._depth = np.asarray(depth)[..., 0]
+    # The same compiled program as for edits.
+    self._depth = self._draw(*self._old)[1][..., 2]
     # [68, 2] px of the view, where the face is in the photograph.
     self.landmarks = points
 
   def __call__(self, edited: code_vector.CodeVector) -> Maps:
     """Makes the maps of an edit."""
-    old, old_color = self._old
-    new, new_color = _shaded(self._model, self._camera, edited, self._bend)
-    # Differences, not places: what rests then does so exactly.
-    ids, planes = _raster(
-      new,
-      self._model.triangles,
-      jnp.concatenate(
-        [
-          (old - new).T[:, :2],
-          old.T[:, 2:],
-          self._active,
-          old_color,
-          new_color,
-        ],
-        axis=1,
-      ),
+    ids, planes = self._draw(
+      *_shaded(self._model, self._camera, edited, self._bend)
     )
-    ids = np.asarray(ids)
     flow, own_depth, active, before, after = np.split(
-      np.asarray(planes), [2, 3, 4, 7], axis=-1
+      planes, [2, 3, 4, 7], axis=-1
     )
     face = ids >= 0
     grid = np.stack(np.meshgrid(*2 * [np.arange(SIZE) + 0.5]), axis=-1)
@@ -127,19 +115,35 @@ class Warp:
     return Maps(
       flow=np.where(np.abs(flow) < _STILL, 0, flow).astype(np.float32),
       before=before,
-      after=np.where(inner[..., None], after / _cast(edited), after),
+      after=after,
       face=face,
       hidden=~seen & active,
       inner=inner,
+      cast=_cast(edited),
     )
+
+  def _draw(self, screen, radiance):
+    """Triangles [P, P] of a face, and [P, P, 10]: see `__call__`."""
+    old, old_radiance = self._old
+    columns = [
+      # Differences, not places: what rests then does so exactly.
+      (old - screen).T[:, :2],
+      old.T[:, 2:],
+      self._active,
+      old_radiance,
+      radiance,
+    ]
+    drawn = _raster(
+      screen,
+      self._model.triangles,
+      jnp.concatenate(columns, axis=1),
+      size=SIZE,
+    )
+    return tuple(map(np.asarray, drawn))
 
 
 def _cast(code):
-  """Colour of a light, [3] of luminance 1.
-
-  Codes tell a yellow light on grey skin from a white one on yellow skin only
-  roughly; teeth are seen in white light.
-  """
+  """Colour of a code's light, [3] of luminance 1."""
   ambient = np.maximum(np.asarray(code.illumination)[0], 1e-3)
   return ambient / np.maximum(np.asarray(color.luminance(ambient)), 1e-3)
 
@@ -163,14 +167,15 @@ def _shaded(model, camera, code, bend):
   )
 
 
-@jax.jit
-def _raster(screen, triangles, columns):
-  ids = rasterizer.rasterize(screen.T, triangles, height=SIZE, width=SIZE)
+@functools.partial(jax.jit, static_argnames="size")
+def _raster(screen, triangles, columns, *, size):
+  """Visible triangles [P, P] and values of vertices [V, R] there, [P, P, R]."""
+  ids = rasterizer.rasterize(screen.T, triangles, height=size, width=size)
   corners = interpolation.visible_corners(triangles, ids, len(columns))
   weights = interpolation.perspective_weights(screen, corners, ids.shape)
   planes = interpolation.interpolate(columns.T, weights, corners)
   planes = jnp.where((ids >= 0).ravel(), planes, 0.0)
-  return ids, planes.T.reshape(*ids.shape, -1)
+  return ids, planes.T.reshape(size, size, -1)
 
 
 def _nearest(image, places):
