@@ -131,10 +131,9 @@ def test_synthetic_agrees_with_the_evaluation_of_training(encoder, tmp_path):
     path.name for path in tmp_path.iterdir()
   }
   assert {"yaw", "skin tone", "expression"} <= set(found.examples[0].groups)
-  few = synthetic.run(encoder, tmp_path, count=3)
-  assert [e.errors for e in few.examples] == [
-    e.errors for e in found.examples[:3]
-  ]
+  _, few = synthetic.read_held_out(encoder, 3)
+  first = [example.errors["vertex_mm"] for example in found.examples[:3]]
+  np.testing.assert_array_equal(few.errors["vertex_mm"][:, 0], first)
 
 
 def test_a_perfect_reading_of_another_model_has_no_error(
@@ -142,11 +141,11 @@ def test_a_perfect_reading_of_another_model_has_no_error(
 ):
   """The other model is the encoder's own: what is left is correspondence."""
   layout = cross_model._layout(encoder, other)
-  faces = cross_model._sample(encoder, other, layout, 4, 3)
+  faces = cross_model._sample(encoder, other, layout, 3, 3)
   own = encoder.layout
   truth = [own.flatten(layout.unflatten(code)) for code in faces.code]
   found = cross_model.run(
-    knowing(encoder, truth), tmp_path, other=other, count=4, seed=3
+    knowing(encoder, truth), tmp_path, other=other, count=3, seed=3
   )
   for name, most in (("vertex_mm", 0.3), ("now_mm", 0.1), ("metric_mm", 0.1)):
     errors, mean_face = found.errors(name)
