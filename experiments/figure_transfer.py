@@ -1,6 +1,6 @@
 """Figure: several people with the expressions of several others.
 
-python experiments/figure_transfer.py --checkpoint=DIR --output=FIGURE.png \
+python experiments/figure_transfer.py --output=FIGURE.png [--checkpoint=DIR] \
     --people=A.jpg,B.jpg --drivers=C_neutral.jpg:C_smile.jpg,D.jpg \
     [--emotions=surprise:0.8,anger:0.8] [--refine=100]
 
@@ -44,7 +44,7 @@ _SIZE = 256
 
 def main() -> None:
   """The app."""
-  workdir = app.required("checkpoint", _CHECKPOINT.value)
+  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   people = app.required("people", _PEOPLE.value)
   try:

@@ -1,6 +1,6 @@
 """Changes the face of a photograph: expression, light, colour, person, pose.
 
-python -m facerec_jax.edit --checkpoint=DIR --input=PHOTO --output=DIR \
+python -m facerec_jax.edit --input=PHOTO --output=DIR [--checkpoint=DIR] \
     --expression=happiness:0.8 --light=-60,20
 
 Edits can be combined, and come from other photographs or codes
@@ -79,7 +79,7 @@ _MAX_FRAMES = 300
 
 def main() -> None:
   """The app."""
-  workdir = app.required("checkpoint", _CHECKPOINT.value)
+  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   source = pathlib.Path(app.required("input", photo_flags.INPUT.value))
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
