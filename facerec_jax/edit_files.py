@@ -71,28 +71,29 @@ class EditWriter:
       center, side = self._source.face.square
       square = {"square": {"center": center, "side": side}}
     codes.write_code(folder, self._model, edited, facts=square | facts)
-    pictures = self.strip(edited)
-    for name, picture in pictures.items():
-      figures.save_image(folder / f"{name}.png", picture)
+    photo = None
     if self._editor is not None:
       photo = self._editor.edited_photo(edited)
       figures.save_image(folder / "blended.png", photo)
+    pictures = self._strip(edited, photo)
+    for name, picture in pictures.items():
+      figures.save_image(folder / f"{name}.png", picture)
     sheet = figures.contact_sheet(
       [list(pictures.values())], column_labels=list(pictures)
     )
     figures.save_image(folder / "strip.png", sheet)
     meshes.write_mesh(folder / "mesh.glb", self._mesh(edited))
 
-  def strip(self, edited: code_vector.CodeVector) -> dict[str, np.ndarray]:
+  def _strip(self, edited, photo):
     """Pictures by name: the face and its edit, as rendered and as photo."""
     views = [
       face_views.draw_rendering(self._model, code).over()
       for code in (self._source.code, edited)
     ]
     pictures = {"reconstruction": views[0], "edited": views[1]}
-    if self._editor is None:
+    if photo is None:
       return pictures
-    photos = [self._source.photo, self._editor.edited_photo(edited)]
+    photos = [self._source.photo, photo]
     around = face_files.surroundings(self._source.face)
     before, after = (
       alignment.crop(photo, around, face_views.VIEW_SIZE) for photo in photos
@@ -107,7 +108,9 @@ class EditWriter:
     lit = source.code.replace(
       illumination=edited.illumination, albedo=edited.albedo
     )
-    photo = self._editor.edited_photo(lit)
+    photo = source.photo
+    if not all(map(np.array_equal, *map(jax.tree.leaves, (lit, source.code)))):
+      photo = self._editor.edited_photo(lit)
     return face_files.textured_mesh(
       model, photo, source.face, lit, shown=edited
     )
