@@ -116,20 +116,26 @@ def blend(
   scale = size / face_warp.SIZE
   photo = _to_linear()[view]
   flow = _resize(maps.flow, size) * scale
-  columns, rows = np.meshgrid(*2 * [np.arange(size, dtype=np.float32)])
-  seen = cv2.remap(
-    photo,
-    columns + flow[..., 0],
-    rows + flow[..., 1],
-    cv2.INTER_CUBIC,
-    borderMode=cv2.BORDER_REPLICATE,
-  )
+  seen = _carry(photo, flow, cv2.INTER_CUBIC)
+  skin = _carry(skin, maps.flow, cv2.INTER_LINEAR)
   ratio, drawn, share = _colors(maps, skin, seen)
   seen = np.maximum(seen, 0) * _resize(ratio, size)
   share = _resize(share, size)[..., None]
   mixed = seen + share * (_resize(drawn, size) - seen)
   return np.where(np.abs(mixed - photo) < 1e-5, view, _to_bytes(mixed)).astype(
     np.uint8
+  )
+
+
+def _carry(image, flow, method):
+  """An image [N, N, ...] at its pixels moved by a flow [N, N, 2]."""
+  columns, rows = np.meshgrid(*2 * [np.arange(len(image), dtype=np.float32)])
+  return cv2.remap(
+    image,
+    columns + flow[..., 0],
+    rows + flow[..., 1],
+    method,
+    borderMode=cv2.BORDER_REPLICATE,
   )
 
 
