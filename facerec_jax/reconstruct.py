@@ -18,6 +18,7 @@ from absl import flags
 from absl import logging
 
 from facerec_jax import app
+from facerec_jax import photo_flags
 from facerec_jax import reconstruction
 from facerec_jax import trained_encoder
 from facerec_jax.photos import detection
@@ -30,22 +31,7 @@ from facerec_jax.training import checkpoint
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint", None, "Work folder of a training."
 )
-_INPUT = flags.DEFINE_string(
-  "input", None, "A photograph, or a folder of photographs."
-)
 _OUTPUT = app.define_output()
-_LANDMARK_MODEL = flags.DEFINE_string(
-  "landmark_model",
-  None,
-  "dlib's shape_predictor_68_face_landmarks.dat; by default the one of the "
-  "package face_recognition_models, if that is installed.",
-)
-_DETECTOR = flags.DEFINE_enum(
-  "detector",
-  "auto",
-  detection.DETECTORS,
-  "What finds faces; auto: haar where dlib finds none.",
-)
 
 DONE = "reconstructed"
 NO_FACE = "no face"
@@ -60,17 +46,23 @@ _NO_LANDMARKS = (
 def main() -> None:
   """The app."""
   workdir = app.required("checkpoint", _CHECKPOINT.value)
-  source = app.required("input", _INPUT.value)
+  source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     photos = reading.list_photos(source)
-    predictor = landmark_predictor.load_predictor(_LANDMARK_MODEL.value)
+    predictor = landmark_predictor.load_predictor(
+      photo_flags.LANDMARK_MODEL.value
+    )
     output.mkdir(parents=True, exist_ok=True)
     encoder = trained_encoder.load(workdir)
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   records = reconstruct_photos(
-    encoder, photos, output, predictor=predictor, detector=_DETECTOR.value
+    encoder,
+    photos,
+    output,
+    predictor=predictor,
+    detector=photo_flags.DETECTOR.value,
   )
   done = sum(record["status"] == DONE for record in records)
   print(f"{done} of {len(records)} photographs: {output / 'index.html'}")
