@@ -11,7 +11,14 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 def linear_to_srgb(linear) -> jax.Array:
   """Encodes linear RGB; values outside [0, 1] are clipped."""
-  linear = jnp.clip(linear, 0.0, 1.0)
+  return encode(jnp.clip(linear, 0.0, 1.0))
+
+
+def encode(linear) -> jax.Array:
+  """The curve of sRGB without its limits, for values that are to be compared.
+
+  A clipped value has no slope by which it could come back.
+  """
   # The power's slope at 0 is infinite: keep it away from the unused branch.
   # exp and log vectorise on CPUs, where a power of that exponent does not.
   log = jnp.log(jnp.maximum(linear, 0.0031308))
