@@ -54,6 +54,12 @@ def define_workdir():
 
 
 @functools.cache
+def define_checkpoint():
+  """Defines --checkpoint=DIR; call at import of an app."""
+  return flags.DEFINE_string("checkpoint", None, "Work folder of a training.")
+
+
+@functools.cache
 def define_output():
   """Defines --output=DIR; call at import of an app."""
   return flags.DEFINE_string("output", None, "Folder for the results.")

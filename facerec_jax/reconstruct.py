@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import pathlib
 
-from absl import flags
 from absl import logging
 
 from facerec_jax import app
@@ -28,9 +27,7 @@ from facerec_jax.results import codes
 from facerec_jax.results import report
 from facerec_jax.training import checkpoint
 
-_CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "Work folder of a training."
-)
+_CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
 
 DONE = "reconstructed"

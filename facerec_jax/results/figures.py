@@ -69,6 +69,29 @@ def overlay(photo, rendering, alpha) -> np.ndarray:
   return np.round(mixed).astype(np.uint8)
 
 
+def mark_points(
+  image, points: np.ndarray, color: tuple[int, int, int], radius: float = 1.8
+) -> np.ndarray:
+  """Draws dots on a picture.
+
+  Args:
+    image: [H, W, 3], as for `to_bytes`.
+    points: [n, 2] (column, row) px, pixel centres at +0.5.
+    color: of the dots, bytes.
+    radius: of the dots, px.
+
+  Returns:
+    [H, W, 3] uint8.
+  """
+  picture = Image.fromarray(to_bytes(image))
+  draw = ImageDraw.Draw(picture)
+  # Pillow's pixel centres lie at integers.
+  for x, y in np.asarray(points, float) - 0.5:
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, fill=color)
+  return np.asarray(picture)
+
+
 def contact_sheet(
   rows: Sequence[Sequence[np.ndarray]],
   *,

@@ -1,13 +1,15 @@
 """A report page: one index.html that opens from a file, in any browser.
 
-Pictures and files are linked relatively; styles are inside the page; nothing
-is loaded from elsewhere.
+Pictures and files are linked relatively, or pictures lie inside the page;
+styles are inside the page; nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import importlib.resources
+import mimetypes
 import os
 import pathlib
 import urllib.parse
@@ -29,6 +31,21 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
+class Table:
+  """A table of texts.
+
+  Attributes:
+    header: of the columns; the first names the rows.
+    rows: each as long as the header.
+    caption: above it.
+  """
+
+  header: tuple[str, ...]
+  rows: tuple[tuple[str, ...], ...]
+  caption: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Section:
   """A part of the page.
 
@@ -37,6 +54,7 @@ class Section:
     text: a paragraph, or "".
     figures: pictures side by side.
     facts: (name, value) rows of a table.
+    tables: with several columns.
     files: (label, path) to open or save.
     problems: what went wrong, one line each.
   """
@@ -45,6 +63,7 @@ class Section:
   text: str = ""
   figures: tuple[Figure, ...] = ()
   facts: tuple[tuple[str, str], ...] = ()
+  tables: tuple[Table, ...] = ()
   files: tuple[tuple[str, str | os.PathLike], ...] = ()
   problems: tuple[str, ...] = ()
 
@@ -68,12 +87,15 @@ class Report:
   problems: tuple[str, ...] = ()
 
 
-def write_report(path: str | os.PathLike, report: Report) -> pathlib.Path:
+def write_report(
+  path: str | os.PathLike, report: Report, *, embed: bool = False
+) -> pathlib.Path:
   """Writes a page.
 
   Args:
     path: of the html file. Relative paths in the report start at its folder.
     report: what to show; all of its texts are plain text.
+    embed: whether pictures lie inside the page, which then needs no other file.
 
   Returns:
     The path.
@@ -85,15 +107,22 @@ def write_report(path: str | os.PathLike, report: Report) -> pathlib.Path:
     target = os.path.relpath(folder / target, folder)
     return urllib.parse.quote(pathlib.PurePath(target).as_posix())
 
+  def picture(target):
+    if not embed:
+      return link(target)
+    kind = mimetypes.guess_type(os.fspath(target))[0]
+    data = base64.b64encode((folder / target).read_bytes()).decode()
+    return f"data:{kind};base64,{data}"
+
   environment = jinja2.Environment(
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  environment.filters["link"] = link
+  environment.filters.update(link=link, picture=picture)
   templates = importlib.resources.files("facerec_jax.results") / "templates"
   source = (templates / "report.html").read_text("utf-8")
-  page = environment.from_string(source).render(report=report)
+  page = environment.from_string(source).render(report=report, embed=embed)
   path.write_text(page, "utf-8")
   return path

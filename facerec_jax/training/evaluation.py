@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import functools
+from typing import NamedTuple
 
 from flax import linen as nn
 import jax
@@ -137,7 +138,7 @@ def evaluate(
     answering the mean code.
   """
   examples_of = parallel.parallelize(make_examples)
-  errors_of = parallel.parallelize(_errors(encoder, layout, image_size))
+  errors_of = parallel.parallelize(_mean_errors(encoder, layout, image_size))
   totals = [
     jax.device_get(
       parallel.unreplicate(
@@ -154,8 +155,60 @@ def evaluate(
   }
 
 
+class Readings(NamedTuple):
+  """What an encoder read from n images.
+
+  Attributes:
+    true: [n, D] codes.
+    read: [n, D] codes.
+    errors: name of `code_errors` -> [n, 2]: of the encoder, and of always
+      answering the mean code.
+  """
+
+  true: np.ndarray
+  read: np.ndarray
+  errors: dict[str, np.ndarray]
+
+
+def evaluate_each(
+  state: steps.TrainState,
+  scene: steps.Scene,
+  *,
+  encoder: nn.Module,
+  layout: code_vector.CodeLayout,
+  make_examples: Callable,
+  image_size: int,
+  num_batches: int,
+) -> Readings:
+  """As `evaluate`, but example by example, of this host's devices.
+
+  Args:
+    state: replicated.
+    scene: replicated.
+    encoder: images -> outputs.
+    layout: of the codes.
+    make_examples: (scene, step) -> examples, of one device.
+    image_size: px.
+    num_batches: global batches.
+
+  Returns:
+    num_batches times the host's batch, in the order of the examples' indices.
+  """
+  examples_of = parallel.parallelize(make_examples)
+  errors_of = parallel.parallelize(_errors(encoder, layout, image_size))
+  found = []
+  for step in range(num_batches):
+    examples = examples_of(scene, parallel.replicate(jnp.int32(step)))
+    batch = Readings(examples.code, *errors_of(state, scene, examples))
+    # [devices, B, ...] -> [devices * B, ...]
+    found.append(jax.tree.map(np.concatenate, jax.device_get(batch)))
+  return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
 @functools.lru_cache
 def _errors(encoder, layout, image_size):
+  """(state, scene, examples) -> (codes read, errors), see `Readings`."""
+
   def run(state, scene, examples):
     read = steps.predict(encoder, state, examples.image)
     errors_of = functools.partial(
@@ -166,13 +219,25 @@ def _errors(encoder, layout, image_size):
       image_size=image_size,
     )
     # Both answers pass through one vmap: half of the program to compile.
-    answers = jnp.stack([read, jnp.broadcast_to(state.code_mean, read.shape)])
-    errors = jax.vmap(jax.vmap(errors_of), in_axes=(0, None))(
+    mean = jnp.broadcast_to(state.code_mean, read.shape)
+    answers = jnp.stack([read, mean], axis=1)
+    errors = jax.vmap(jax.vmap(errors_of, in_axes=(0, None)))(
       answers, examples.code
     )
+    return read, errors
+
+  return run
+
+
+@functools.lru_cache
+def _mean_errors(encoder, layout, image_size):
+  errors_of = _errors(encoder, layout, image_size)
+
+  def run(state, scene, examples):
+    _, errors = errors_of(state, scene, examples)
     return parallel.mean(
       {
-        prefix + name: values[index].mean()
+        prefix + name: values[:, index].mean()
         for index, prefix in enumerate(("", "mean_face/"))
         for name, values in errors.items()
       }

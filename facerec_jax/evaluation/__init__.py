@@ -1,0 +1,1 @@
+"""How good is an encoder? Suites of examples, their errors, and a report."""

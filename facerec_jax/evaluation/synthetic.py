@@ -1,0 +1,155 @@
+"""Suite `synthetic`: held-out faces of the encoder's own model and prior."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facerec_jax import experiment as experiments
+from facerec_jax import trained_encoder
+from facerec_jax.evaluation import drawing
+from facerec_jax.evaluation import groups
+from facerec_jax.evaluation import outcome
+from facerec_jax.face import alignment
+from facerec_jax.face import morphable_model
+from facerec_jax.results import figures
+from facerec_jax.results import heat_maps
+from facerec_jax.results import report
+from facerec_jax.training import evaluation
+from facerec_jax.training import parallel
+
+NAME = "synthetic"
+_TEXT = (
+  "Faces of the encoder's own model, drawn from its prior with the seed of "
+  "held-out data. Errors of the whole shape are after rigid alignment."
+)
+_CHUNK = 16
+_LIMIT = 8.0
+
+
+def run(
+  encoder: trained_encoder.TrainedEncoder, folder: pathlib.Path, *, count: int
+) -> outcome.Outcome:
+  """Measures an encoder on synthetic faces.
+
+  Args:
+    encoder: a trained one.
+    folder: of the pictures.
+    count: of faces.
+
+  Returns:
+    One example a face.
+  """
+  experiment, state = encoder.experiment, encoder.state
+  scene = experiments.held_out_scene(
+    experiment, state.code_mean, state.code_std
+  )
+  found = evaluation.evaluate_each(
+    *parallel.replicate((state, scene)),
+    encoder=experiment.encoder,
+    layout=experiment.layout,
+    make_examples=experiment.make_examples,
+    image_size=experiment.image_size,
+    num_batches=-(-count // experiment.batch_size),
+  )
+  true, read = found.true[:count], found.read[:count]
+  grouper = groups.Grouper(encoder.model, encoder.layout)
+  examples = tuple(
+    outcome.Example(
+      name=f"{index:05d}",
+      errors={k: float(v[index, 0]) for k, v in found.errors.items()},
+      mean_face={k: float(v[index, 1]) for k, v in found.errors.items()},
+      groups=grouper.groups(true[index]),
+    )
+    for index in range(len(true))
+  )
+  return outcome.Outcome(
+    name=NAME,
+    text=_TEXT,
+    examples=examples,
+    headline=("vertex_mm", "pose_deg", "landmark_nme", "photometric"),
+    figures=_draw(encoder, scene, folder, true, read, examples),
+  )
+
+
+def _draw(encoder, scene, folder, true, read, examples):
+  mean = _mean_vertex_error(encoder, true, read)
+  heat = heat_maps.write_heat_map(
+    folder / "heat.png",
+    encoder.model,
+    np.asarray(encoder.model.mean),
+    mean,
+    label="mean vertex error, mm",
+  )
+  errors = np.array([example.errors["vertex_mm"] for example in examples])
+  return (
+    report.Figure(heat, "where the shape is wrong, on average"),
+    *drawing.extreme_sheets(
+      folder,
+      errors,
+      lambda k: _row(encoder, scene, k, true[k], read[k]),
+      columns=("image", "true face", "read face", f"error, 0-{_LIMIT:g} mm"),
+      label=lambda k: f"{examples[k].name}: {errors[k]:.1f} mm",
+      caption="shapes (vertices after rigid alignment)",
+    ),
+  )
+
+
+def _row(encoder, scene, index, true, read):
+  experiment, model = encoder.experiment, encoder.model
+  step, place = divmod(index, experiment.batch_size)
+  example = _example(experiment.make_batch, scene, step, place)
+  codes = [encoder.layout.unflatten(jnp.asarray(code)) for code in (true, read)]
+  faces = [drawing.draw(model, code).over() for code in codes]
+  distance = _vertex_errors(model, encoder.layout, true[None], read[None])[0]
+  shape = morphable_model.vertices(
+    model, codes[0].identity, codes[0].expression
+  )
+  heat = heat_maps.heat_view(
+    model,
+    np.asarray(shape),
+    np.asarray(distance),
+    limit=_LIMIT,
+    size=drawing.SIZE,
+  )
+  image = figures.to_bytes(drawing.enlarge(example.image[0]))
+  return [image, *faces, heat]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _example(make_batch, scene, step, index):
+  return make_batch(
+    scene.seed_key, step, jnp.array([index]), scene.model, scene.bank
+  )
+
+
+def _mean_vertex_error(encoder, true, read):
+  """[V] mm, mean over the examples."""
+  total = np.zeros(encoder.model.num_vertices)
+  for start in range(0, len(true), _CHUNK):
+    part = slice(start, start + _CHUNK)
+    errors = _vertex_errors(
+      encoder.model, encoder.layout, true[part], read[part]
+    )
+    total += np.asarray(errors).sum(axis=0)
+  return total / len(true)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _vertex_errors(model, layout, true, read):
+  """[B, V] mm after rigid alignment of the face."""
+  weights = morphable_model.face_weights(model)
+
+  def errors(true, read):
+    goal, got = (
+      morphable_model.vertices(model, code.identity, code.expression)
+      for code in map(layout.unflatten, (true, read))
+    )
+    aligned = alignment.align_rigidly(got, goal, weights)
+    return jnp.linalg.norm(aligned - goal, axis=-1)
+
+  return jax.vmap(errors)(true, read)
