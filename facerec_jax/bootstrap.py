@@ -23,9 +23,11 @@ from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
 from facerec_jax import trained_encoder
 from facerec_jax.bootstrapping import guards
+from facerec_jax.bootstrapping import page
 from facerec_jax.bootstrapping import readings
-from facerec_jax.bootstrapping import report
 from facerec_jax.bootstrapping import rounds
+from facerec_jax.bootstrapping import summary
+from facerec_jax.evaluation import drawing
 from facerec_jax.photos import datasets
 from facerec_jax.photos import folders
 from facerec_jax.photos import prepared
@@ -33,6 +35,7 @@ from facerec_jax.photos import reading as photo_reading
 from facerec_jax.training import checkpoint
 from facerec_jax.training import loop
 from facerec_jax.training import self_supervision
+from facerec_jax.training import steps
 
 _CONFIG = app.define_config("configs/resnet.py")
 _WORKDIR = app.define_workdir()
@@ -42,7 +45,7 @@ def main() -> None:
   """The app."""
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
   try:
-    experiment, start, photos = _set_up(app.read_config(_CONFIG))
+    experiment, start, photos = set_up(app.read_config(_CONFIG))
   except (
     config_sections.ConfigError,
     checkpoint.CheckpointError,
@@ -59,12 +62,35 @@ def main() -> None:
     rounds.NothingFitsError,
   ) as error:
     raise app.WorkError(error) from error
-  page = report.write(workdir, experiment, photos, found)
-  print(report.format_table(found, photos))
-  print(f"{len(found) - 1} rounds: {page}")
+  path = page.write(
+    workdir,
+    experiment,
+    start,
+    photos,
+    found,
+    picture=_pictures(experiment.bootstrap.photos),
+  )
+  print(summary.format_table(list(summary.errors(found, photos))))
+  print(f"{len(found) - 1} rounds: {path}")
 
 
-def _set_up(changes):
+def _pictures(folder):
+  photos = datasets.PhotoSet(folder, image_size=drawing.SIZE)
+  return lambda index: photos.batch([index]).images[0]
+
+
+def set_up(
+  changes: Mapping[str, Any],
+) -> tuple[experiments.Experiment, steps.TrainState, readings.Photos]:
+  """From a config to what `rounds.run` wants.
+
+  Args:
+    changes: as configs/bootstrap.py.
+
+  Raises:
+    UsageError: something is missing.
+    ConfigError, CheckpointError, PhotoError: something does not fit.
+  """
   section = changes.get("bootstrap")
   if section is None:
     raise app.UsageError(
@@ -114,9 +140,7 @@ def load_photos(experiment: experiments.Experiment) -> readings.Photos:
     PhotoError: there are none.
   """
   settings = experiment.bootstrap
-  photos = datasets.PhotoSet(
-    settings.photos, image_size=experiment.image_size
-  )
+  photos = datasets.PhotoSet(settings.photos, image_size=experiment.image_size)
   return as_photos(
     photos.files,
     folders.held_out(photos.people, settings.held_out_share),

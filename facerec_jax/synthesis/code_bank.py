@@ -79,9 +79,7 @@ def statistics(bank: CodeBank) -> tuple[jax.Array, jax.Array]:
   return mean, jnp.maximum(spread, floor)
 
 
-def mix(
-  prior: CodeBank, codes, *, scales, prior_share: float
-) -> CodeBank:
+def mix(prior: CodeBank, codes, *, scales, prior_share: float) -> CodeBank:
   """A bank of the prior's size that holds other codes, too.
 
   Args:
