@@ -168,8 +168,8 @@ def _synthesis() -> ConfigDict:
       grey_share=0.03,
       # Samples along each side of a pixel: 2 smooths outlines.
       supersampling=1,
-      # "xla", or "pallas": a kernel for CUDA, not yet run on a GPU.
-      rasterizer="xla",
+      # "auto": a kernel ("pallas") on NVIDIA GPUs, "xla" elsewhere.
+      rasterizer="auto",
     )
   )
 

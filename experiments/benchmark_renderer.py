@@ -36,7 +36,7 @@ _SIZE = flags.DEFINE_integer("size", 224, "Side of the images, px.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Runs; the fastest counts.")
 _DEVICES = flags.DEFINE_integer("devices", 1, "CPU devices, one per core.")
 _BACKEND = flags.DEFINE_enum(
-  "backend", "xla", rasterizer.BACKENDS, "Of the rasteriser."
+  "backend", "auto", rasterizer.BACKENDS, "Of the rasteriser."
 )
 _PEERS = flags.DEFINE_bool("peers", True, "Whether to time peers.")
 

@@ -21,9 +21,9 @@ import numpy as np
 from configs import resnet
 from facerec_jax import app
 from facerec_jax import experiment as experiments
-from facerec_jax import main as training
 from facerec_jax import reconstruction
 from facerec_jax import trained_encoder
+from facerec_jax import training_run
 from facerec_jax.face import landmarks
 from facerec_jax.photos import detection
 from facerec_jax.photos import landmark_predictor
@@ -50,7 +50,7 @@ def train(model: str, seed: int, workdir: pathlib.Path):
     # The warm-up must fit into a shorter training.
     warmup = min(config.optimizer.warmup_steps, _STEPS.value // 10)
     config.optimizer.warmup_steps = warmup
-  training.train(experiments.build(config.to_dict()), workdir)
+  training_run.train(experiments.build(config.to_dict()), workdir)
   return trained_encoder.load(workdir)
 
 

@@ -10,21 +10,19 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import functools
-import inspect
 import json
 from typing import Any
 
 from flax import linen as nn
-import jax
 import jax.numpy as jnp
 import optax
 
+from facerec_jax import config_sections
 from facerec_jax import encoders
 from facerec_jax import model_files
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
-from facerec_jax.synthesis import code_bank
 from facerec_jax.synthesis import pose_prior
 from facerec_jax.synthesis import priors
 from facerec_jax.synthesis import synthesis as synthesis_lib
@@ -33,13 +31,6 @@ from facerec_jax.training import losses
 from facerec_jax.training import optimizers
 from facerec_jax.training import parallel
 from facerec_jax.training import steps
-
-# What each use of a run's seed is folded with.
-_WEIGHTS, _BANK, _IMAGES = range(3)
-
-
-class ConfigError(ValueError):
-  """A config has a key or a value that does not work."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +131,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
   """
   # As checkpoints give it back: JSON knows lists, not tuples.
   plain = json.loads(json.dumps(dict(config)))
-  return _call(functools.partial(_build, plain), "config", plain)
+  return config_sections.call(functools.partial(_build, plain), "config", plain)
 
 
 def _build(
@@ -166,9 +157,11 @@ def _build(
   keep_checkpoints,
   eval,  # The name of the section, as in main's --mode=eval.
 ) -> Experiment:
-  camera = geometry.reference_camera(_positive("image_size", image_size))
-  _positive("batch_size", batch_size)
-  _positive("bank_size", bank_size)
+  camera = geometry.reference_camera(
+    config_sections.positive("image_size", image_size)
+  )
+  config_sections.positive("batch_size", batch_size)
+  config_sections.positive("bank_size", bank_size)
   model, layout = _model_and_layout(morphable_model, code, camera)
   return Experiment(
     config=plain_config,
@@ -176,22 +169,26 @@ def _build(
     image_size=image_size,
     batch_size=batch_size,
     bank_size=bank_size,
-    keep_checkpoints=_positive("keep_checkpoints", keep_checkpoints),
+    keep_checkpoints=config_sections.positive(
+      "keep_checkpoints", keep_checkpoints
+    ),
     model=model,
     layout=layout,
     camera=camera,
-    prior=_call(priors.Prior, "config.prior", prior),
-    options=_call(synthesis_lib.Options, "config.synthesis", synthesis),
-    encoder=_call(
+    prior=config_sections.call(priors.Prior, "config.prior", prior),
+    options=config_sections.call(
+      synthesis_lib.Options, "config.synthesis", synthesis
+    ),
+    encoder=config_sections.call(
       functools.partial(_encoder, layout.size), "config.encoder", encoder
     ),
-    optimizer=_call(
+    optimizer=config_sections.call(
       functools.partial(optimizers.create, num_steps=num_steps),
       "config.optimizer",
       optimizer,
     ),
-    loss=_call(losses.create, "config.loss", loss),
-    schedule=_call(
+    loss=config_sections.call(losses.create, "config.loss", loss),
+    schedule=config_sections.call(
       loop.Schedule,
       "config",
       dict(
@@ -203,42 +200,14 @@ def _build(
         sample_every=sample_every,
       ),
     ),
-    eval=_call(EvalSettings, "config.eval", eval),
+    eval=config_sections.call(EvalSettings, "config.eval", eval),
   )
-
-
-def _call(function, name, section):
-  """Calls function(**section); wrong keys are named with the known ones."""
-  parameters = inspect.signature(function).parameters.values()
-  open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters)
-  known = [p.name for p in parameters if p.kind != p.VAR_KEYWORD]
-  unknown = [key for key in section if key not in known]
-  if unknown and not open_ended:
-    raise ConfigError(
-      f"{name}.{unknown[0]} is read by nobody; known: {', '.join(known)}"
-    )
-  required = [p.name for p in parameters if p.default is p.empty]
-  missing = [key for key in required if key in known and key not in section]
-  if missing:
-    raise ConfigError(f"{name} lacks {', '.join(missing)}")
-  try:
-    return function(**section)
-  except ConfigError:
-    raise
-  except (TypeError, ValueError) as error:
-    raise ConfigError(f"{name}: {error}") from error
-
-
-def _positive(name, value):
-  if not isinstance(value, int) or value < 1:
-    raise ConfigError(f"config.{name} is {value!r}, wanted a whole number >= 1")
-  return value
 
 
 def _model_and_layout(name, code, camera):
   """The model truncated to the code, and the code to the model."""
   model = model_files.load(name)
-  layout = _call(code_vector.CodeLayout, "config.code", code)
+  layout = config_sections.call(code_vector.CodeLayout, "config.code", code)
   sizes = {
     group: min(getattr(model, group).shape[-1], getattr(layout, group))
     for group in ("identity", "expression", "albedo")
@@ -262,81 +231,3 @@ def _encoder(num_outputs, *, name, dtype, **options):
     dtype=jnp.dtype(dtype),
     **options,
   )
-
-
-def make_bank(experiment: Experiment, seed: int) -> code_bank.CodeBank:
-  """Draws the code bank of a seed from the prior."""
-  return priors.make_bank(
-    _key(seed, _BANK),
-    experiment.model,
-    experiment.layout,
-    camera=experiment.camera,
-    size=experiment.bank_size,
-    prior=experiment.prior,
-  )
-
-
-def training_scene(experiment: Experiment) -> steps.Scene:
-  """The constants of training."""
-  bank = make_bank(experiment, experiment.seed)
-  return _scene(experiment, bank, experiment.seed, *code_bank.statistics(bank))
-
-
-def held_out_scene(experiment: Experiment, code_mean, code_std) -> steps.Scene:
-  """Held-out faces: a bank and images of their own seed.
-
-  Args:
-    experiment: with `eval` settings.
-    code_mean: [D] of the training codes, see `steps.TrainState`.
-    code_std: [D].
-
-  Returns:
-    Constants as for training.
-  """
-  seed = experiment.eval.seed
-  return _scene(
-    experiment, make_bank(experiment, seed), seed, code_mean, code_std
-  )
-
-
-def _scene(experiment, bank, seed, mean, std):
-  space = losses.code_space(
-    experiment.model, experiment.layout, experiment.camera, mean, std
-  )
-  return steps.Scene(
-    model=experiment.model,
-    bank=bank,
-    space=space,
-    seed_key=_key(seed, _IMAGES),
-  )
-
-
-def initial_state(
-  experiment: Experiment, code_mean, code_std
-) -> steps.TrainState:
-  """The state before the first step; the statistics [D] are of the bank."""
-  return steps.create_state(
-    _key(experiment.seed, _WEIGHTS),
-    experiment.encoder,
-    experiment.optimizer,
-    image_size=experiment.image_size,
-    code_mean=code_mean,
-    code_std=code_std,
-  )
-
-
-def state_template(experiment: Experiment) -> steps.TrainState:
-  """Shapes and types of a state, to restore one without computing one."""
-  statistics = jnp.zeros(experiment.layout.size)
-  shapes = jax.eval_shape(
-    lambda: initial_state(experiment, statistics, statistics)
-  )
-  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  return jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-    shapes,
-  )
-
-
-def _key(seed, use):
-  return jax.random.fold_in(jax.random.key(seed), use)

@@ -6,24 +6,21 @@ python -m facerec_jax.main --config=configs/resnet.py --workdir=DIR
 from __future__ import annotations
 
 from collections.abc import Mapping
-import functools
 import json
 import pathlib
 
 from absl import flags
-from absl import logging
 
 from facerec_jax import app
+from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
-from facerec_jax import sample_sheet
+from facerec_jax import scenes
 from facerec_jax import trained_encoder
-from facerec_jax.results import figures
+from facerec_jax import training_run
 from facerec_jax.training import checkpoint
-from facerec_jax.training import evaluation
 from facerec_jax.training import loop
 from facerec_jax.training import metric_writer
 from facerec_jax.training import parallel
-from facerec_jax.training import steps
 
 _CONFIG = app.define_config("configs/resnet.py")
 _WORKDIR = app.define_workdir()
@@ -47,74 +44,25 @@ def main() -> None:
     return
   try:
     experiment = experiments.build(app.read_config(_CONFIG))
-  except experiments.ConfigError as error:
+  except config_sections.ConfigError as error:
     raise app.UsageError(error) from error
   try:
-    state = train(experiment, workdir)
+    state = training_run.train(experiment, workdir)
   except (loop.NotFiniteError, checkpoint.CheckpointError) as error:
     raise app.WorkError(error) from error
   print(_summary(workdir, state))
-
-
-def train(
-  experiment: experiments.Experiment, workdir: pathlib.Path
-) -> steps.TrainState:
-  """Trains an encoder, from the newest checkpoint of the folder if it has one.
-
-  Args:
-    experiment: what to train.
-    workdir: of checkpoints, metrics and sample images.
-
-  Returns:
-    The final state.
-  """
-  scene = experiments.training_scene(experiment)
-  checkpointer = checkpoint.Checkpointer(
-    workdir, keep_latest=experiment.keep_checkpoints
-  )
-  if checkpointer.latest_step is None:
-    state = experiments.initial_state(
-      experiment, scene.space.mean, scene.space.std
-    )
-  else:
-    state = checkpointer.restore(experiments.state_template(experiment))
-    logging.info("resumed at step %d", int(state.step))
-  writer = metric_writer.MetricWriter(workdir)
-  held_out = functools.cache(
-    lambda: parallel.replicate(
-      experiments.held_out_scene(experiment, scene.space.mean, scene.space.std)
-    )
-  )
-  final = loop.train(
-    state,
-    experiment.train_step,
-    (parallel.replicate(scene),),
-    experiment.schedule,
-    checkpointer=checkpointer,
-    config=experiment.config,
-    writer=writer,
-    evaluate=lambda state: _evaluate(experiment, state, held_out()),
-    write_samples=lambda state, step: _write_samples(
-      workdir,
-      writer,
-      step,
-      sample_sheet.sample_sheet(experiment, state, held_out()),
-    ),
-    batch_size=experiment.batch_size,
-  )
-  writer.close()
-  checkpointer.close()
-  return final
 
 
 def evaluate(workdir: pathlib.Path) -> dict[str, float]:
   """Evaluates the newest checkpoint of a folder; writes eval.json there."""
   encoder = trained_encoder.load(workdir)
   state = encoder.state
-  scene = experiments.held_out_scene(
+  scene = scenes.held_out_scene(
     encoder.experiment, state.code_mean, state.code_std
   )
-  metrics = _evaluate(encoder.experiment, *parallel.replicate((state, scene)))
+  metrics = training_run.evaluate(
+    encoder.experiment, *parallel.replicate((state, scene))
+  )
   path = workdir / "eval.json"
   result = {"step": int(state.step), **metrics}
   path.write_text(json.dumps(result, indent=2) + "\n")
@@ -132,24 +80,6 @@ def format_table(metrics: Mapping[str, float]) -> str:
     for name in names
   ]
   return "\n".join(lines)
-
-
-def _evaluate(experiment, state, scene):
-  num_batches = -(-experiment.eval.num_examples // experiment.batch_size)
-  return evaluation.evaluate(
-    state,
-    scene,
-    encoder=experiment.encoder,
-    layout=experiment.layout,
-    make_examples=experiment.make_examples,
-    image_size=experiment.image_size,
-    num_batches=num_batches,
-  )
-
-
-def _write_samples(workdir, writer, step, sheet):
-  figures.save_image(workdir / "samples" / f"step_{step:08d}.png", sheet)
-  writer.image(step, "faces", sheet)
 
 
 def _summary(workdir, state):

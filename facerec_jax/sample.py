@@ -18,7 +18,9 @@ import numpy as np
 
 import facerec_jax
 from facerec_jax import app
+from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax.face import code_vector
 from facerec_jax.results import codes
 from facerec_jax.results import figures
@@ -43,7 +45,7 @@ def main() -> None:
     )
   try:
     experiment = experiments.build(app.read_config(_CONFIG))
-  except experiments.ConfigError as error:
+  except config_sections.ConfigError as error:
     raise app.UsageError(error) from error
   if _SEED.value is not None:
     experiment = dataclasses.replace(experiment, seed=_SEED.value)
@@ -88,7 +90,7 @@ def _examples(
   experiment: experiments.Experiment, count: int
 ) -> Iterator[synthesis.Example]:
   """Examples 0 .. count - 1 of the first step, as NumPy arrays."""
-  scene = experiments.training_scene(experiment)
+  scene = scenes.training_scene(experiment)
   make_batch = jax.jit(experiment.make_batch)
   for start in range(0, count, _BATCH):
     batch = make_batch(

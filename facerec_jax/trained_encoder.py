@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
@@ -92,7 +93,7 @@ def load(workdir) -> TrainedEncoder:
   checkpointer = checkpoint.Checkpointer(workdir)
   try:
     experiment = experiments.build(checkpointer.restore_config())
-    state = checkpointer.restore(experiments.state_template(experiment))
+    state = checkpointer.restore(scenes.state_template(experiment))
   finally:
     checkpointer.close()
   return TrainedEncoder(experiment=experiment, state=state)

@@ -1,10 +1,9 @@
-import contextlib
 import functools
 
+import cuda_lowering
 import hypothesis
 from hypothesis import strategies as st
 import jax
-from jax import export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -231,16 +230,9 @@ def test_order_of_floats_in_the_kernel_is_that_of_keys():
   assert negative[: negative.sum()].all()
 
 
-def _no_gpu():
-  """Stands in for a GPU where JAX (0.12) wants to know which to lower for."""
-  if not hasattr(jax.sharding, "AbstractDevice"):
-    return contextlib.nullcontext()
-  device = jax.sharding.AbstractDevice("NVIDIA H200", None, "gpu")
-  mesh = jax.sharding.AbstractMesh((1,), ("gpu",), abstract_device=device)
-  return jax.sharding.use_abstract_mesh(mesh)
-
-
-@pytest.mark.parametrize("backend, kernel", [("pallas", 1), ("xla", 0)])
+@pytest.mark.parametrize(
+  "backend, kernel", [("auto", True), ("pallas", True), ("xla", False)]
+)
 def test_lowers_for_cuda_without_a_gpu(backend, kernel):
   function = jax.jit(
     jax.vmap(
@@ -248,23 +240,19 @@ def test_lowers_for_cuda_without_a_gpu(backend, kernel):
       (0, None),
     )
   )
-  triton = "__gpu$xla.gpu.triton"
-  with _no_gpu():
-    exported = export.export(
-      function,
-      platforms=["cuda"],
-      disabled_checks=[export.DisabledSafetyCheck.custom_call(triton)],
-    )(
-      jax.ShapeDtypeStruct((4, 90, 3), jnp.float32),
-      jax.ShapeDtypeStruct((300, 3), jnp.int32),
-    )
-  assert (triton in exported.mlir_module()) == bool(kernel)
+  exported = cuda_lowering.export_for_cuda(
+    function,
+    jax.ShapeDtypeStruct((4, 90, 3), jnp.float32),
+    jax.ShapeDtypeStruct((300, 3), jnp.int32),
+  )
+  kernels = exported.mlir_module().count(f"@{cuda_lowering.TRITON}")
+  assert bool(kernels) == kernel
 
 
 def test_unknown_back_end_is_refused():
   screen, triangles = _soup(0)
   with pytest.raises(
-    ValueError, match="backend is 'cuda', wanted one of xla, pallas"
+    ValueError, match="backend is 'cuda', wanted one of auto, xla, pallas"
   ):
     rasterizer.rasterize(screen, triangles, backend="cuda", **_SIZE)
 

@@ -1,8 +1,8 @@
 import functools
 
+import cuda_lowering
 import fake_model
 import jax
-from jax import export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -324,10 +324,34 @@ def test_half_samples_are_refused(model):
     )
 
 
+def test_forms_for_accelerators_equal_those_for_cpus(model, monkeypatch):
+  """What runs on GPUs and TPUs, apart from the rasteriser's kernel."""
+  layout = _layout(model)
+  batch = jnp.stack([layout.flatten(_code(model, seed)) for seed in range(2)])
+  weights = np.random.default_rng(0).normal(size=(_SIZE, _SIZE, 3))
+  weights = weights.astype(np.float32)
+
+  def run(flat):
+    value = _pixel_sum(model, flat, weights, layout)
+    return value, jax.grad(_pixel_sum, argnums=1)(model, flat, weights, layout)
+
+  want = jax.jit(jax.vmap(run))(batch)
+  jax.clear_caches()
+  with monkeypatch.context() as context:
+    context.setattr(
+      jax.lax, "platform_dependent", lambda *args, default, **_: default(*args)
+    )
+    got = jax.jit(jax.vmap(lambda flat: run(flat)))(batch)
+  jax.clear_caches()
+  for ours, theirs in zip(got, want, strict=True):
+    scale = np.abs(theirs).max()
+    np.testing.assert_allclose(ours, theirs, atol=2e-5 * scale)
+
+
 def test_gradients_lower_for_cuda_without_a_gpu(model):
   layout = _layout(model)
   batch = jnp.stack([layout.flatten(_code(model, seed)) for seed in range(2)])
   weights = np.ones((_SIZE, _SIZE, 3), np.float32)
   slopes = jax.vmap(lambda flat: _gradient(model, flat, weights, layout))
-  exported = export.export(jax.jit(slopes), platforms=["cuda"])(batch)
+  exported = cuda_lowering.export_for_cuda(jax.jit(slopes), batch)
   assert exported.platforms == ("cuda",)

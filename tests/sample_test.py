@@ -12,6 +12,7 @@ import tiny_experiment
 
 from facerec_jax import experiment as experiments
 from facerec_jax import sample
+from facerec_jax import scenes
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 
@@ -43,7 +44,7 @@ def test_files(folder):
 
 
 def test_images_and_labels_are_those_of_training(experiment, folder):
-  scene = experiments.training_scene(experiment)
+  scene = scenes.training_scene(experiment)
   indices = jnp.arange(_COUNT)
   examples = jax.jit(experiment.make_batch)(
     scene.seed_key, 0, indices, scene.model, scene.bank

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tiny_experiment
 
+from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
-from facerec_jax import main
 from facerec_jax import trained_encoder
+from facerec_jax import training_run
 from facerec_jax.training import checkpoint
 from facerec_jax.training import loop
 
@@ -21,7 +22,7 @@ _TESTS = pathlib.Path(__file__).parent
 
 
 def _train(config, workdir):
-  return main.train(experiments.build(config), workdir)
+  return training_run.train(experiments.build(config), workdir)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +70,8 @@ def test_interrupted_and_resumed_is_uninterrupted(
       ),
     )
     with pytest.raises(KeyboardInterrupt):
-      main.train(experiment, tmp_path)
-  resumed = main.train(experiment, tmp_path)
+      training_run.train(experiment, tmp_path)
+  resumed = training_run.train(experiment, tmp_path)
   assert checkpoint.fingerprint(resumed) == checkpoint.fingerprint(state)
 
 
@@ -96,11 +97,12 @@ import jax
 sys.path.insert(0, {tests!r})
 import conftest
 conftest.pytest_configure(None)
-from facerec_jax import experiment, main
+from facerec_jax import experiment, training_run
 from facerec_jax.training import checkpoint
 config = json.loads(sys.argv[1])
 assert jax.device_count() == int(sys.argv[3])
-main.train(experiment.build(config), __import__("pathlib").Path(sys.argv[2]))
+workdir = __import__("pathlib").Path(sys.argv[2])
+training_run.train(experiment.build(config), workdir)
 """
 
 
@@ -195,12 +197,14 @@ def test_missing_checkpoint_says_what_to_do(tmp_path):
 )
 def test_bad_configs_are_refused(tmp_path, changes, message):
   config = tiny_experiment.config(tmp_path, **changes)
-  with pytest.raises(experiments.ConfigError, match=message):
+  with pytest.raises(config_sections.ConfigError, match=message):
     experiments.build(config)
 
 
 def test_missing_key_is_named(tmp_path):
   config = tiny_experiment.config(tmp_path)
   del config["num_steps"]
-  with pytest.raises(experiments.ConfigError, match="config lacks num_steps"):
+  with pytest.raises(
+    config_sections.ConfigError, match="config lacks num_steps"
+  ):
     experiments.build(config)

@@ -6,12 +6,15 @@ Interpolation is one trilinear form of x [R, V] (at vertices), w [3, P]
   sum over r, k, p of  y[r, p] * w[k, p] * x[r, index[k, p]].
 
 Its derivative by y interpolates, by x adds pixels up at vertices, by w compares
-corners: autodiff in any mode and to any order only exchanges these roles. Each
-is a loop over r of gathers or scatters of single numbers, which stores nothing
-larger than its result.
+corners: autodiff in any mode and to any order only exchanges these roles. On
+CPUs each is a loop over r of gathers or scatters of single numbers that stores
+nothing larger than its result; on accelerators it is one gather or scatter. All
+arrays may have leading batch axes.
 """
 
 from __future__ import annotations
+
+import functools
 
 import jax
 from jax.extend import core
@@ -95,41 +98,62 @@ _form_p = core.Primitive("facerec_interpolation")
 
 def _evaluate(first, second, index, *, wanted, size):
   """The form's derivative by the role `wanted`, as a function of the others."""
-  if wanted == "y":
-    return _at_pixels(first, second, index)
-  if wanted == "x":
-    return _at_vertices(first, second, index, size)
-  return _at_corners(first, second, index)
+  run = functools.partial(_DERIVATIVES[wanted], size=size)
+  for _ in range(index.ndim - 2):
+    run = batch_loops.over_members(run)
+  return run(first, second, index)
 
 
-def _at_pixels(x, w, index):
-  def one(carry, row):
-    # What a loop merely closes over, XLA:CPU evaluates again in each step.
-    w, index = carry
-    return carry, sum(w[k] * _gather(row, index[k]) for k in range(3))
+def _at_pixels(x, w, index, *, size):
+  del size
 
-  return jax.lax.scan(one, (w, index), x)[1]
+  def one(row, w, index):
+    return sum(w[k] * _gather(row, index[k]) for k in range(3))
+
+  return _over_rows(one, x, w, index)
 
 
-def _at_vertices(w, y, index, size):
-  def one(carry, pixels):
-    w, index = carry
+def _at_vertices(w, y, index, *, size):
+  def one(pixels, w, index):
     values = (w * pixels).reshape(-1)
     # Background drops out: thousands of zeros for one vertex cost time too.
     total = jnp.zeros(size, values.dtype).at[index.reshape(-1)]
-    return carry, total.add(values, mode="drop", wrap_negative_indices=False)
+    return total.add(values, mode="drop", wrap_negative_indices=False)
 
-  return jax.lax.scan(one, (w, index), y)[1]
+  return _over_rows(one, y, w, index)
 
 
-def _at_corners(x, y, index):
-  def one(carry, rows):
-    total, index = carry
-    row, pixels = rows
-    return (total + pixels * _gather(row, index), index), None
+def _over_rows(function, rows, w, index):
+  def loop(rows, *constants):
+    def one(carry, row):
+      # What a loop merely closes over, XLA:CPU evaluates again in each step.
+      return carry, function(row, *carry)
 
-  total = jnp.zeros(index.shape, x.dtype)
-  return jax.lax.scan(one, (total, index), (x, y))[0][0]
+    return jax.lax.scan(one, constants, rows)[1]
+
+  together = jax.vmap(function, (0, None, None))
+  return jax.lax.platform_dependent(rows, w, index, cpu=loop, default=together)
+
+
+def _at_corners(x, y, index, *, size):
+  del size
+
+  def loop(x, y, index):
+    def one(carry, rows):
+      total, index = carry
+      row, pixels = rows
+      return (total + pixels * _gather(row, index), index), None
+
+    total = jnp.zeros(index.shape, x.dtype)
+    return jax.lax.scan(one, (total, index), (x, y))[0][0]
+
+  def together(x, y, index):
+    return sum(p * _gather(row, index) for row, p in zip(x, y, strict=True))
+
+  return jax.lax.platform_dependent(x, y, index, cpu=loop, default=together)
+
+
+_DERIVATIVES = {"y": _at_pixels, "x": _at_vertices, "w": _at_corners}
 
 
 def _gather(row, index):
@@ -140,8 +164,8 @@ def _gather(row, index):
 
 def _abstract(first, second, index, *, wanted, size):
   shape = {
-    "y": (first.shape[0], index.shape[1]),
-    "x": (second.shape[0], size),
+    "y": (*first.shape[:-1], index.shape[-1]),
+    "x": (*second.shape[:-1], size),
     "w": index.shape,
   }[wanted]
   return jax.core.ShapedArray(shape, first.dtype)
@@ -171,10 +195,7 @@ def _transpose(cotangent, first, second, index, *, wanted, size):
 
 
 def _batch(args, axes, **params):
-  def bind(*args):
-    return _form_p.bind(*args, **params)
-
-  return batch_loops.one_by_one(bind, args, axes), 0
+  return _form_p.bind(*batch_loops.align_batch(args, axes), **params), 0
 
 
 _form_p.def_impl(jax.jit(_evaluate, static_argnames=("wanted", "size")))

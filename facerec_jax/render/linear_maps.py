@@ -5,7 +5,8 @@ GPUs (collisions), and loses what is known about the indices. Here a map names
 its own transpose, in forward and reverse mode and to any order, and says how a
 batch is laid out.
 
-All maps act alike on the rows of x: [R, N] -> [R, M].
+All maps act alike on the rows of x: [R, N] -> [R, M]. Where index tables differ
+between the members of a batch, x and all tables have leading batch axes.
 """
 
 from __future__ import annotations
@@ -85,14 +86,15 @@ def _tables(incidence):
 
 def _take(x, index, *, size):
   del size
+
   # Row by row: a loop that XLA:CPU keeps tight and in the cache. Fused into its
   # consumers, a gather would be repeated in each of them.
-  return jax.lax.map(
-    lambda row: row.at[index].get(
+  def one(row):
+    return row.at[index].get(
       mode="fill", fill_value=0, wrap_negative_indices=False
-    ),
-    x,
-  )
+    )
+
+  return batch_loops.over_members(one)(x)
 
 
 def _add_at(y, index, *, size):
@@ -100,13 +102,13 @@ def _add_at(y, index, *, size):
     zeros = jnp.zeros(size, row.dtype)
     return zeros.at[index].add(row, mode="drop", wrap_negative_indices=False)
 
-  return jax.lax.map(add, y)
+  return batch_loops.over_members(add)(y)
 
 
 def _vertices_to_corners(x, triangles, *tables, size):
   del tables, size
   index = triangles.T.reshape(-1)
-  return jax.lax.map(lambda row: _gather(row, index), x)
+  return batch_loops.over_members(lambda row: _gather(row, index))(x)
 
 
 def _corners_to_vertices(y, triangles, corners, hubs, hub_corners, *, size):
@@ -128,9 +130,11 @@ def _triangles_to_vertices(x, triangles, corners, hubs, hub_corners, *, size):
 
 def _vertices_to_triangles(y, triangles, *tables, size):
   del tables, size
-  return jax.lax.map(
-    lambda row: sum(_gather(row, vertex) for vertex in triangles.T), y
-  )
+
+  def one(row):
+    return sum(_gather(row, vertex) for vertex in triangles.T)
+
+  return batch_loops.over_members(one)(y)
 
 
 def _sum_slots(x, table, hubs, hub_table):
@@ -142,7 +146,7 @@ def _sum_slots(x, table, hubs, hub_table):
     total = sum(_gather(row, slot) for slot in table.T)
     return total.at[hubs].set(_gather(row, hub_table).sum(axis=1))
 
-  return jax.lax.map(one, x)
+  return batch_loops.over_members(one)(x)
 
 
 def _same(x, *, size):
@@ -170,18 +174,21 @@ def _bind(pair, out_size, x, *tables):
 
 
 def _evaluate(x, *tables, pair, out_size):
-  return pair.forward(x, *tables, size=out_size)
+  run = functools.partial(pair.forward, size=out_size)
+  for _ in range(x.ndim - 2):
+    run = batch_loops.over_members(run)
+  return run(x, *tables)
 
 
 def _abstract(x, *_, pair, out_size):
   del pair
-  return jax.core.ShapedArray((x.shape[0], out_size), x.dtype)
+  return jax.core.ShapedArray((*x.shape[:-1], out_size), x.dtype)
 
 
 def _transpose(cotangent, x, *tables, pair, out_size):
   del out_size
   back = _Map(pair.transpose, pair.forward)
-  return [_bind(back, x.aval.shape[1], cotangent, *tables)] + [None] * len(
+  return [_bind(back, x.aval.shape[-1], cotangent, *tables)] + [None] * len(
     tables
   )
 
@@ -196,20 +203,20 @@ def _jvp(primals, tangents, *, pair, out_size):
 
 def _batch(args, axes, *, pair, out_size):
   bind = functools.partial(_bind, pair, out_size)
+  if any(axis is not None for axis in axes[1:]):
+    return bind(*batch_loops.align_batch(args, axes)), 0
+  # Rows are alike: a batch of x only has more of them.
   x, *tables = args
-  if all(axis is None for axis in axes[1:]):
-    # Rows are alike: a batch of x only has more of them.
-    x = jnp.moveaxis(x, axes[0], 0)
-    y = bind(x.reshape(-1, x.shape[-1]), *tables)
-    return y.reshape(*x.shape[:2], out_size), 0
-  return batch_loops.one_by_one(bind, args, axes), 0
+  x = jnp.moveaxis(x, axes[0], -3)
+  y = bind(x.reshape(*x.shape[:-3], -1, x.shape[-1]), *tables)
+  return y.reshape(*x.shape[:-1], out_size), x.ndim - 3
 
 
 def one_after_another(function: Callable) -> Callable:
-  """Runs a batch as a loop over its members, except in derivatives.
+  """`batch_loops.mapped_when_batched`, except in derivatives.
 
-  The arrays of one image stay in the cache, and memory does not grow with the
-  batch. Derivatives are those of the function, batched as usual.
+  On CPUs memory does then not grow with the batch. Derivatives are those of the
+  function, batched as usual.
 
   Args:
     function: of arrays, positional; returns [R, N].
@@ -224,7 +231,7 @@ def one_after_another(function: Callable) -> Callable:
     y = function(*args)
     return _bind(_IDENTITY, y.shape[1], y)
 
-  looped = jax.custom_jvp(jax.custom_batching.sequential_vmap(framed))
+  looped = jax.custom_jvp(batch_loops.mapped_when_batched(framed))
   looped.defjvp(functools.partial(jax.jvp, framed))
   return looped
 

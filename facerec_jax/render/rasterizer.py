@@ -17,12 +17,12 @@ from facerec_jax.render import rasterizer_pallas
 from facerec_jax.render import rasterizer_xla
 
 # "xla" runs everywhere; "pallas" is a kernel for NVIDIA GPUs (compute
-# capability 8 or more).
-BACKENDS = ("xla", "pallas")
+# capability 8 or more); "auto" takes the kernel on those and XLA elsewhere.
+BACKENDS = ("auto", "xla", "pallas")
 
 
 def rasterize(
-  screen, triangles, *, height: int, width: int, backend: str = "xla"
+  screen, triangles, *, height: int, width: int, backend: str = "auto"
 ) -> jax.Array:
   """Finds the visible triangle at each pixel centre.
 
@@ -117,12 +117,14 @@ def _draw(screen, triangles, height, width, backend):
 
 def _draw_keys(table, triangles, height, width, backend):
   size = {"height": height, "width": width}
+  pallas = functools.partial(rasterizer_pallas.draw_keys, **size)
   if backend == "pallas":
-    return rasterizer_pallas.draw_keys(table, triangles, **size)
+    return pallas(table, triangles)
   xla = functools.partial(rasterizer_xla.draw_keys, **size)
   cpu = functools.partial(xla, chunk=rasterizer_xla.CHUNK_CPU)
   accelerator = functools.partial(xla, chunk=rasterizer_xla.CHUNK_ACCELERATOR)
+  platforms = {"cpu": cpu, "default": accelerator}
+  if backend == "auto":
+    platforms["cuda"] = pallas
   # Decided where the program runs, not where it is traced.
-  return jax.lax.platform_dependent(
-    table, triangles, cpu=cpu, default=accelerator
-  )
+  return jax.lax.platform_dependent(table, triangles, **platforms)

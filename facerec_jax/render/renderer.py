@@ -90,7 +90,7 @@ def render_mesh(
   occlusion=None,
   supersampling: int = 1,
   silhouettes: bool = False,
-  backend: str = "xla",
+  backend: str = "auto",
 ) -> Rendering:
   """Renders any mesh.
 

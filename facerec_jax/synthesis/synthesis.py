@@ -61,7 +61,7 @@ class Options:
   noise: float = 0.02
   grey_share: float = 0.03
   supersampling: int = 1
-  rasterizer: str = "xla"
+  rasterizer: str = "auto"
 
   def __post_init__(self):
     limits = tuple(self.field_of_view_limits)
