@@ -1,8 +1,9 @@
 """How probable a code is: the statistics of the codes of a bank.
 
 A prior of training is a sampler, not a density. What fitting needs of it is
-measured on its draws: normal distributions of modes, pose and place,
-exponential ones of blendshape weights (most rest at 0), and for the light the
+measured on its draws. Modes, pose and place are taken as normal. Blendshapes
+move in units (`synthesis.expression_units`): most rest, the others are about as
+often strong as weak, and their two sides move nearly alike. The light keeps the
 covariance of its 27 numbers, without which coloured light would pass for skin.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.synthesis import code_bank
+from facerec_jax.synthesis import expression_units
 
 # Variance that is added to each direction of the light, share of the mean one:
 # directions that the sampler never takes must not cost everything.
@@ -23,6 +25,31 @@ _LIGHT_FLOOR = 1e-3
 # Heads may turn and stand a little farther out than in the bank, share of its
 # range on either side.
 _POSE_MARGIN = 0.25
+# Mean weight of a unit that rests: traces, and what a model gets wrong.
+_TRACE = 0.05
+# A unit never seen in the bank is still possible.
+_RAREST, _WEAKEST = 2e-3, 0.1
+# The two sides of a unit differ by a share of its weight, and of this weight
+# where it is weaker.
+_SIDED_WEIGHT = 0.5
+_LEAST_ASYMMETRY = 0.02
+
+
+@struct.dataclass
+class UnitPrior:
+  """Statistics of the units of blendshapes; U is 0 for Gaussian models.
+
+  Attributes:
+    columns: [U, Ke] 1 where a column belongs to a unit.
+    share: [U] of faces on which a unit moves.
+    strength: [U] its mean weight there.
+    asymmetry: [] how far the sides differ, share of the weight.
+  """
+
+  columns: jax.Array
+  share: jax.Array
+  strength: jax.Array
+  asymmetry: jax.Array
 
 
 @struct.dataclass
@@ -34,8 +61,7 @@ class CodePrior:
     std: [D], above zero.
     low: [D] smallest plausible values.
     high: [D] largest plausible values.
-    rate: [D] of the exponential distribution of blendshape weights, 1 / unit;
-      0 for all other numbers.
+    units: of the expressions.
     light: [n, n] whitening matrix of the illumination, n = 27 or 0.
   """
 
@@ -43,7 +69,7 @@ class CodePrior:
   std: jax.Array
   low: jax.Array
   high: jax.Array
-  rate: jax.Array
+  units: UnitPrior
   light: jax.Array
 
 
@@ -52,7 +78,7 @@ def measure(
   layout: code_vector.CodeLayout,
   bank: code_bank.CodeBank,
 ) -> CodePrior:
-  """Measures the rows of a bank; noise around them is not counted.
+  """Measures the rows of a bank, on the host; noise around them is not counted.
 
   Args:
     model: whose expressions the codes have.
@@ -68,15 +94,40 @@ def measure(
     part = layout.slices[name]
     margin = _POSE_MARGIN * (high - low)[part]
     low, high = low.at[part].add(-margin), high.at[part].add(margin)
-  rate = jnp.zeros(layout.size)
+  part = layout.slices["expression"]
   if model.expression_kind == "blendshape":
-    part = layout.slices["expression"]
     low, high = low.at[part].set(0.0), high.at[part].set(1.0)
-    # Of the same mean square as the draws: E[w^2] = 2 / rate^2.
-    square = jnp.square(mean[part]) + jnp.square(std[part])
-    rate = rate.at[part].set(jnp.sqrt(2.0 / square))
   light = bank.centers[:, layout.slices["illumination"]]
-  return CodePrior(mean, std, low, high, rate, _whitening(light))
+  return CodePrior(
+    mean=mean,
+    std=std,
+    low=low,
+    high=high,
+    units=_measure_units(model, np.asarray(bank.centers[:, part])),
+    light=_whitening(np.asarray(light, np.float64)),
+  )
+
+
+def _measure_units(model, weights):
+  """Statistics of the weights [M, Ke] of blendshapes."""
+  count = weights.shape[1]
+  if model.expression_kind != "blendshape":
+    zero = jnp.zeros(0)
+    return UnitPrior(jnp.zeros((0, count)), zero, zero, jnp.ones(()))
+  names = model.expression_names[:count]
+  columns = expression_units.find_units(names, count).columns
+  unit = weights @ (columns / columns.sum(axis=1, keepdims=True)).T
+  moves = unit > _TRACE
+  times = moves.sum(axis=0)
+  strength = (unit * moves).sum(axis=0) / np.maximum(times, 1)
+  sides = np.square(weights - unit @ columns).sum()
+  size = max(np.square(weights).sum(), 1e-6)
+  return UnitPrior(
+    columns=jnp.asarray(columns),
+    share=jnp.clip(times / len(unit), _RAREST, 1 - _RAREST),
+    strength=jnp.maximum(strength, _WEAKEST),
+    asymmetry=jnp.maximum(np.sqrt(sides / size), _LEAST_ASYMMETRY),
+  )
 
 
 def _whitening(rows):
@@ -84,7 +135,6 @@ def _whitening(rows):
   size = rows.shape[1]
   if not size:
     return jnp.zeros((0, 0))
-  rows = np.asarray(rows, np.float64)
   covariance = np.cov(rows, rowvar=False, ddof=0)
   floor = _LIGHT_FLOOR * max(np.trace(covariance) / size, 1e-8)
   factor = np.linalg.cholesky(covariance + floor * np.eye(size))
@@ -94,7 +144,7 @@ def _whitening(rows):
 def energy(
   prior: CodePrior, flat, *, layout: code_vector.CodeLayout
 ) -> dict[str, jax.Array]:
-  """Negative log densities of a code, without constants.
+  """Negative log densities of a code, 0 where the group is likeliest.
 
   Args:
     prior: of the codes.
@@ -104,21 +154,32 @@ def energy(
   Returns:
     {group: [] nats} of the groups that the layout has.
   """
+  groups = {n: p for n, p in layout.slices.items() if p.stop > p.start}
   difference = flat - prior.mean
   normal = 0.5 * jnp.square(difference / prior.std)
-  # At 0 the slope is that of larger weights: there they rest.
-  size = jnp.where(flat >= 0, flat, -flat)
-  each = jnp.where(prior.rate > 0, prior.rate * size, normal)
-  sums = {
-    name: each[part].sum()
-    for name, part in layout.slices.items()
-    if part.stop > part.start
-  }
-  if layout.illumination:
-    light = difference[layout.slices["illumination"]]
+  sums = {name: normal[part].sum() for name, part in groups.items()}
+  if "expression" in groups and prior.units.share.size:
+    sums["expression"] = _unit_energy(prior.units, flat[groups["expression"]])
+  if "illumination" in groups:
+    light = difference[groups["illumination"]]
     white = jnp.dot(prior.light, light, precision=jax.lax.Precision.HIGHEST)
     sums["illumination"] = 0.5 * jnp.square(white).sum()
   return sums
+
+
+def _unit_energy(units, weights):
+  """Units rest or move: a mixture of two exponential distributions."""
+  # At 0 the slope is that of larger weights: there they rest.
+  weights = jnp.where(weights >= 0, weights, -weights)
+  mean = units.columns @ weights / units.columns.sum(axis=1)
+  rests = jnp.log((1.0 - units.share) / _TRACE)
+  moves = jnp.log(units.share / units.strength)
+  density = jnp.logaddexp(rests - mean / _TRACE, moves - mean / units.strength)
+  each = jnp.logaddexp(rests, moves) - density
+  scale = units.asymmetry * jnp.maximum(mean, _SIDED_WEIGHT)
+  sides = (weights - mean @ units.columns) / (scale @ units.columns)
+  # Faces pull their mouths to one side and wink: no Gaussian.
+  return each.sum() + jnp.sum(jnp.sqrt(1.0 + jnp.square(sides)) - 1.0)
 
 
 def clip(prior: CodePrior, flat) -> jax.Array:
