@@ -20,6 +20,7 @@ import optax
 from facerec_jax import config_sections
 from facerec_jax import encoders
 from facerec_jax import model_files
+from facerec_jax.bootstrapping import settings as bootstrap_settings
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
@@ -62,6 +63,7 @@ class Experiment:
     loss: terms and weights.
     schedule: of the loop.
     eval: held-out data.
+    bootstrap: of an encoder that is adapted to photographs, or None.
   """
 
   config: dict[str, Any]
@@ -80,6 +82,7 @@ class Experiment:
   loss: losses.Loss
   schedule: loop.Schedule
   eval: EvalSettings
+  bootstrap: bootstrap_settings.Settings | None = None
 
   @functools.cached_property
   def make_batch(self) -> Callable:
@@ -156,6 +159,7 @@ def _build(
   eval_every,
   keep_checkpoints,
   eval,  # The name of the section, as in main's --mode=eval.
+  bootstrap=None,
 ) -> Experiment:
   camera = geometry.reference_camera(
     config_sections.positive("image_size", image_size)
@@ -201,6 +205,10 @@ def _build(
       ),
     ),
     eval=config_sections.call(EvalSettings, "config.eval", eval),
+    bootstrap=bootstrap
+    and config_sections.call(
+      bootstrap_settings.create, "config.bootstrap", bootstrap
+    ),
   )
 
 
