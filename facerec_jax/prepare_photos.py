@@ -2,6 +2,7 @@
 
 python -m facerec_jax.prepare_photos --input=FOLDER --output=DIR
 
+FOLDER may also be a public data set, such as tfds:lfw; see photos/README.md.
 The largest face of each photograph is found, aligned, cropped and masked; the
 results become a TFDS data set. DIR/photos.json says what became of each one. A
 second run does only what is new; DIR/cache may be deleted.
@@ -21,6 +22,7 @@ from facerec_jax.photos import datasets
 from facerec_jax.photos import folders
 from facerec_jax.photos import prepared
 from facerec_jax.photos import preparing
+from facerec_jax.photos import public_sets
 from facerec_jax.results import codes
 
 _OUTPUT = app.define_output()
@@ -53,8 +55,11 @@ def main() -> None:
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     settings = _settings()
-    sources = folders.find(source, _PATTERN.value)
     output.mkdir(parents=True, exist_ok=True)
+    if source.startswith(public_sets.PREFIX):
+      name = source.removeprefix(public_sets.PREFIX)
+      source = public_sets.export(name, output / "originals")
+    sources = folders.find(source, _PATTERN.value)
     outcomes = preparing.prepare_all(
       sources, settings, output / "cache", num_workers=_WORKERS.value
     )

@@ -36,8 +36,9 @@ _ALLOWED = {
   "facerec_jax.face": {"flax", "jax", "numpy"},
   "facerec_jax.render": {"flax", "jax", "numpy"},
   "facerec_jax.photos": _PICTURES | {"absl", "jax", "tqdm"},
-  # The only file that knows the format of the data sets.
+  # The only files that know TFDS.
   "facerec_jax.photos.datasets": {"cv2", "numpy", "tensorflow_datasets"},
+  "facerec_jax.photos.public_sets": {"absl", "numpy", "tensorflow_datasets"},
   "facerec_jax.results": _PICTURES | {"absl", "jax"},
   "facerec_jax.model_files": {"absl", "jax", "numpy", "scipy"},
   # The optional libraries of the import, each in one file.
