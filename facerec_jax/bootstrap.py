@@ -62,6 +62,9 @@ def main() -> None:
     rounds.NothingFitsError,
   ) as error:
     raise app.WorkError(error) from error
+  if len(found) <= experiment.bootstrap.rounds:
+    print(f"stopped in round {len(found)}; the same command goes on from there")
+    return
   path = page.write(
     workdir,
     experiment,

@@ -18,6 +18,7 @@ import numpy as np
 
 from facerec_jax import experiment as experiments
 from facerec_jax.training import evaluation
+from facerec_jax.training import parallel
 from facerec_jax.training import photo_steps
 from facerec_jax.training import refinement
 from facerec_jax.training import self_supervision
@@ -202,48 +203,16 @@ def synthetic_errors(
     {name of `SYNTHETIC`: [n]}.
   """
   count = experiment.eval.num_examples
-  size = min(_BATCH, count)
-  found = []
-  for start in range(0, count, size):
-    index = jnp.arange(start, start + size)
-    examples = _make_batch(experiment.make_batch, scene, index)
-    found.append(
-      jax.device_get(
-        _errors(
-          experiment.encoder,
-          experiment.layout,
-          experiment.image_size,
-          state,
-          scene,
-          examples,
-        )
-      )
-    )
-  return {
-    name: np.concatenate([part[name] for part in found])[:count]
-    for name in SYNTHETIC
-  }
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _make_batch(make_batch, scene, index):
-  return make_batch(
-    scene.seed_key, jnp.int32(0), index, scene.model, scene.bank
+  each = evaluation.evaluate_each(
+    *parallel.replicate((state, scene)),
+    encoder=experiment.encoder,
+    layout=experiment.layout,
+    make_examples=experiment.make_examples,
+    image_size=experiment.image_size,
+    num_batches=-(-count // experiment.batch_size),
   )
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _errors(encoder, layout, image_size, state, scene, examples):
-  read_codes = steps.predict(encoder, state, examples.image)
-  errors_of = functools.partial(
-    evaluation.code_errors,
-    scene.model,
-    scene.space,
-    layout=layout,
-    image_size=image_size,
-  )
-  errors = jax.vmap(errors_of)(read_codes, examples.code)
-  return {name: errors[name] for name in SYNTHETIC}
+  # Beside each error stands that of the mean face.
+  return {name: each.errors[name][:count, 0] for name in SYNTHETIC}
 
 
 def save(path: pathlib.Path, reading: Reading, photos: Photos) -> None:

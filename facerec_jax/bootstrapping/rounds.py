@@ -43,7 +43,8 @@ def run(
     workdir: of checkpoints, metrics and readings.
 
   Returns:
-    Readings before the first round and after each.
+    Readings before the first round and after each; fewer than rounds + 1 if it
+    was asked to stop.
 
   Raises:
     NothingFitsError: no photograph is left.
@@ -86,9 +87,13 @@ def _rounds(context, state, folder, learn: Callable, writer):
       found.append(_read(context, state, number, writer))
       readings.save(path, found[-1], context.photos)
     _check(context, found, number)
-    done = int(state.step) >= (number + 1) * length
-    if number < experiment.bootstrap.rounds and not done:
-      state = learn(state, found[-1], number)
+    end = (number + 1) * length
+    if number == experiment.bootstrap.rounds or int(state.step) >= end:
+      continue
+    state = learn(state, found[-1], number)
+    if int(state.step) < end:
+      # Asked to stop; what is left of the round waits for the next run.
+      break
   return found
 
 
