@@ -25,7 +25,7 @@ run: $(VENV)/.installed-$(EXTRAS)
 	  --output=$(WORKDIR)/reconstruction
 
 test: $(VENV)/.installed-test,landmarks
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
 
 lint: $(VENV)/.installed-test,landmarks
 	$(BIN)/ruff check .

@@ -34,6 +34,12 @@ def _base() -> ConfigDict:
   config.image_size = 224
   # Images per step over all devices.
   config.batch_size = 128
+  # Parts of a device's share of the batch that pass through the encoder in
+  # turn, for batches that do not fit into memory at once.
+  config.accumulate_steps = 1
+  # Steps in a row that are skipped when their loss or gradient is NaN or
+  # infinite; one more stops the run. 0: the first one does.
+  config.max_skipped_steps = 0
   # Training length, steps.
   config.num_steps = 100_000
   # Steps in one device call. More than 1 gains on GPUs and TPUs, not on CPUs.

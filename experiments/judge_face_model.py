@@ -40,7 +40,8 @@ def _detection(model):
   numbers, taken, opinions = detection.judge(
     model, count=_COUNT.value, seed=_SEED.value, neutral=_NEUTRAL.value
   )
-  print(detection.offset_table(detection.offsets(taken, opinions)))
+  moved = detection.offsets(taken.outlined, opinions.predicted)
+  print(detection.offset_table(moved))
   if _SHEET.value:
     cv2.imwrite(_SHEET.value, detection.sheet(taken, opinions))
   return numbers, detection.GOALS

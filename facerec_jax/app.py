@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 import logging as py_logging
+import os
 import pathlib
 import sys
 
@@ -22,6 +23,21 @@ _CACHE = flags.DEFINE_string(
   "Folder that keeps compiled programs between runs; by default inside "
   "$XDG_CACHE_HOME or ~/.cache. Empty: none.",
 )
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed",
+  False,
+  "Several processes work together, and SLURM, a TPU pod or MPI says which; "
+  "elsewhere give --coordinator_address, --num_processes and --process_id.",
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator_address", None, "HOST:PORT of the first of several processes."
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", None, "Number of processes.", lower_bound=1
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  "process_id", None, "Number of this process, from 0.", lower_bound=0
+)
 
 
 class UsageError(Exception):
@@ -36,6 +52,10 @@ class WorkError(Exception):
 @functools.cache
 def define_config(default: str | None = None):
   """Defines --config=FILE[:VARIANT]; call at import of an app."""
+  if "config" in flags.FLAGS:
+    # An app is alone in its process; whoever imports several (tests) gets the
+    # default of the last.
+    delattr(flags.FLAGS, "config")
   return config_flags.DEFINE_config_file(
     "config",
     default,
@@ -50,6 +70,19 @@ def define_workdir():
   """Defines --workdir=DIR; call at import of an app."""
   return flags.DEFINE_string(
     "workdir", None, "Folder for checkpoints, metrics and sample images."
+  )
+
+
+@functools.cache
+def define_mode():
+  """Defines --mode; call at import of an app that has several."""
+  return flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "eval", "predict"],
+    "train: train, or resume where the workdir has a checkpoint. eval: print "
+    "and save the metrics of its newest checkpoint. predict: name the "
+    "expressions of photographs.",
   )
 
 
@@ -76,8 +109,8 @@ def run(main: Callable[[], None]) -> None:
   """
 
   def guarded(_):
-    _start_jax()
     try:
+      _start_jax()
       main()
     except UsageError as error:
       _fail(error, 2)
@@ -120,7 +153,10 @@ def _fail(error, code):
     # A config file that raised: its own last line says what was wrong.
     message = message.strip().splitlines()[-1].partition(": ")[2]
   text = " ".join(message.split())
-  print(f"error: {text}", file=sys.stderr)
+  print(f"error: {text}", file=sys.stderr, flush=True)
+  if jax.distributed.is_initialized():
+    # An orderly exit would wait for the other processes, which wait for this.
+    os._exit(code)
   sys.exit(code)
 
 
@@ -131,10 +167,45 @@ def _start_jax():
   if folder:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+  _join_processes()
   devices = jax.local_devices()
   logging.info(
     "%d %s device(s): %s", len(devices), devices[0].platform, devices
   )
+
+
+def _join_processes():
+  """Connects to the other processes, where there are some.
+
+  Raises:
+    UsageError: the flags do not say which processes.
+    WorkError: they cannot be reached.
+  """
+  values = {
+    "coordinator_address": _COORDINATOR.value,
+    "num_processes": _NUM_PROCESSES.value,
+    "process_id": _PROCESS_ID.value,
+  }
+  missing = [name for name, value in values.items() if value is None]
+  if len(missing) == len(values) and not _DISTRIBUTED.value:
+    return
+  if missing and not _DISTRIBUTED.value:
+    raise UsageError(
+      f"--{missing[0]} is missing: several processes need "
+      f"{', '.join(f'--{name}' for name in values)}, or --distributed where "
+      "the cluster knows them"
+    )
+  try:
+    jax.distributed.initialize(**values)
+  except ValueError as error:
+    raise UsageError(f"--distributed: {error}") from error
+  except RuntimeError as error:
+    raise WorkError(f"processes do not meet: {error}") from error
+  index, count = jax.process_index(), jax.process_count()
+  logging.info("process %d of %d", index, count)
+  if index:
+    # All know the same; the first one tells it.
+    logging.set_verbosity(logging.WARNING)
 
 
 def required(name: str, value):

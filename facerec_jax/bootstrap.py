@@ -33,6 +33,7 @@ from facerec_jax.photos import folders
 from facerec_jax.photos import prepared
 from facerec_jax.photos import reading as photo_reading
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 from facerec_jax.training import loop
 from facerec_jax.training import self_supervision
 from facerec_jax.training import steps
@@ -54,7 +55,12 @@ def main() -> None:
     raise app.UsageError(error) from error
   try:
     found = rounds.run(experiment, start, photos, workdir)
+  except config_changes.ConfigChangedError as error:
+    raise app.UsageError(
+      f"{workdir} holds another run: {error}; choose another --workdir"
+    ) from error
   except (
+    OSError,
     loop.NotFiniteError,
     checkpoint.CheckpointError,
     guards.CollapseError,

@@ -15,23 +15,36 @@ from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
-import optax
 
 from facerec_jax import config_sections
 from facerec_jax import encoders
 from facerec_jax import model_files
-from facerec_jax.bootstrapping import settings as bootstrap_settings
+from facerec_jax import bootstrap_settings
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.synthesis import pose_prior
 from facerec_jax.synthesis import priors
 from facerec_jax.synthesis import synthesis as synthesis_lib
+from facerec_jax.training import checkpoint
 from facerec_jax.training import loop
 from facerec_jax.training import losses
 from facerec_jax.training import optimizers
 from facerec_jax.training import parallel
 from facerec_jax.training import steps
+
+# Keys that a resumed run may change: they say how often something is done, or
+# what is measured, not what is learned.
+FREE_KEYS = (
+  "steps_per_call",
+  "log_every",
+  "sample_every",
+  "checkpoint_every",
+  "eval_every",
+  "keep_checkpoints",
+  "max_skipped_steps",
+  "eval",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Experiment:
     seed: of weights and data.
     image_size: px.
     batch_size: over all devices.
+    accumulate_steps: parts of a device's batch that are computed in turn.
     bank_size: M.
     keep_checkpoints: newest ones.
     model: truncated to the code's numbers.
@@ -70,6 +84,7 @@ class Experiment:
   seed: int
   image_size: int
   batch_size: int
+  accumulate_steps: int
   bank_size: int
   keep_checkpoints: int
   model: morphable_model.MorphableModel
@@ -78,7 +93,7 @@ class Experiment:
   prior: priors.Prior
   options: synthesis_lib.Options
   encoder: nn.Module
-  optimizer: optax.GradientTransformation
+  optimizer: optimizers.Optimizer
   loss: losses.Loss
   schedule: loop.Schedule
   eval: EvalSettings
@@ -87,7 +102,7 @@ class Experiment:
   @functools.cached_property
   def make_batch(self) -> Callable:
     """(seed_key, step, indices, model, bank) -> examples."""
-    return functools.partial(
+    return parallel.bind(
       synthesis_lib.synthesize_batch,
       layout=self.layout,
       image_size=self.image_size,
@@ -97,25 +112,45 @@ class Experiment:
   @functools.cached_property
   def make_examples(self) -> Callable:
     """(scene, step) -> this device's examples; one object, one program."""
-    return functools.partial(
+    return parallel.bind(
       steps.make_examples,
       make_batch=self.make_batch,
       local_batch=parallel.local_batch_size(self.batch_size),
     )
 
   @functools.cached_property
-  def train_step(self) -> Callable:
-    """(replicated state, scene) -> (state, metrics)."""
-    update = functools.partial(
+  def update(self) -> Callable:
+    """(state, scene, examples) -> (state, metrics), of one device."""
+    return parallel.bind(
       steps.update,
       encoder=self.encoder,
       optimizer=self.optimizer,
       loss=self.loss,
       layout=self.layout,
+      learning_rate=self.optimizer.learning_rate,
+      accumulate_steps=self.accumulate_steps,
+      skip_not_finite=self.schedule.max_skipped_steps > 0,
     )
+
+  @functools.cached_property
+  def train_step(self) -> Callable:
+    """(replicated state, scene) -> (state, metrics).
+
+    Raises:
+      ConfigError: the batch does not divide among devices and their parts.
+    """
+    try:
+      local_batch = parallel.local_batch_size(self.batch_size)
+    except ValueError as error:
+      raise config_sections.ConfigError(f"config.{error}") from error
+    if local_batch % self.accumulate_steps:
+      raise config_sections.ConfigError(
+        f"config.accumulate_steps: {self.accumulate_steps} does not divide the "
+        f"{local_batch} images of a device"
+      )
     return steps.train_step(
       make_examples=self.make_examples,
-      update=update,
+      update=self.update,
       steps_per_call=self.schedule.steps_per_call,
     )
 
@@ -159,6 +194,9 @@ def _build(
   eval_every,
   keep_checkpoints,
   eval,  # The name of the section, as in main's --mode=eval.
+  # Absent from the configs of older checkpoints.
+  accumulate_steps=1,
+  max_skipped_steps=0,
   bootstrap=None,
 ) -> Experiment:
   camera = geometry.reference_camera(
@@ -172,6 +210,9 @@ def _build(
     seed=seed,
     image_size=image_size,
     batch_size=batch_size,
+    accumulate_steps=config_sections.positive(
+      "accumulate_steps", accumulate_steps
+    ),
     bank_size=bank_size,
     keep_checkpoints=config_sections.positive(
       "keep_checkpoints", keep_checkpoints
@@ -202,6 +243,7 @@ def _build(
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
         sample_every=sample_every,
+        max_skipped_steps=max_skipped_steps,
       ),
     ),
     eval=config_sections.call(EvalSettings, "config.eval", eval),
@@ -210,6 +252,11 @@ def _build(
       bootstrap_settings.create, "config.bootstrap", bootstrap
     ),
   )
+
+
+def facts(experiment: Experiment) -> dict[str, str]:
+  """What the config does not say about a run, for its checkpoints."""
+  return {"morphable_model": checkpoint.fingerprint(experiment.model)}
 
 
 def _model_and_layout(name, code, camera):

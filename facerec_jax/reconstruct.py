@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import pathlib
 
+from absl import flags
 from absl import logging
 
 from facerec_jax import app
 from facerec_jax import photo_flags
 from facerec_jax import reconstruction
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.photos import detection
 from facerec_jax.photos import landmark_predictor
@@ -29,6 +31,13 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
+_REFINE = flags.DEFINE_integer(
+  "refine",
+  0,
+  "Steps by which each code is fitted to its photograph, starting from the "
+  "encoder's answer; 100 do, 0 are none.",
+  lower_bound=0,
+)
 
 DONE = "reconstructed"
 NO_FACE = "no face"
@@ -52,6 +61,8 @@ def main() -> None:
     )
     output.mkdir(parents=True, exist_ok=True)
     encoder = trained_encoder.load(workdir)
+    steps = _REFINE.value
+    refiner = refining.create(encoder, steps) if steps else None
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   records = reconstruct_photos(
@@ -60,6 +71,7 @@ def main() -> None:
     output,
     predictor=predictor,
     detector=photo_flags.DETECTOR.value,
+    refiner=refiner,
   )
   done = sum(record["status"] == DONE for record in records)
   print(f"{done} of {len(records)} photographs: {output / 'index.html'}")
@@ -77,6 +89,7 @@ def reconstruct_photos(
   *,
   predictor: landmark_predictor.Predictor | None = None,
   detector: str = "auto",
+  refiner: refining.Refiner | None = None,
 ) -> list[dict]:
   """Reconstructs all faces of all photographs.
 
@@ -89,6 +102,7 @@ def reconstruct_photos(
     output: an existing folder.
     predictor: of landmarks, or None.
     detector: as for `detection.detect_faces`.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     One record for each photograph, as in summary.json: file, status, message,
@@ -100,7 +114,13 @@ def reconstruct_photos(
     for path, name in zip(photos, folder_names(photos), strict=True):
       records.append(
         _reconstruct_photo(
-          encoder, path, output, name, predictor=predictor, detector=detector
+          encoder,
+          path,
+          output,
+          name,
+          predictor=predictor,
+          detector=detector,
+          refiner=refiner,
         )
       )
       _log(records[-1])
@@ -123,7 +143,9 @@ def folder_names(photos: Sequence[pathlib.Path]) -> list[str]:
   return names
 
 
-def _reconstruct_photo(encoder, path, output, name, *, predictor, detector):
+def _reconstruct_photo(
+  encoder, path, output, name, *, predictor, detector, refiner
+):
   record = {"file": path.name, "status": DONE, "message": "", "faces": []}
   try:
     photo = reading.read_photo(path)
@@ -133,7 +155,9 @@ def _reconstruct_photo(encoder, path, output, name, *, predictor, detector):
     if not faces:
       return record | {"status": NO_FACE, "message": "no face was found"}
     record["faces"] = [
-      _reconstruct_face(encoder, photo, face, output, f"{name}/face_{index}")
+      _reconstruct_face(
+        encoder, photo, face, output, f"{name}/face_{index}", refiner
+      )
       for index, face in enumerate(faces)
     ]
   except reading.PhotoError as error:
@@ -147,10 +171,10 @@ def _reconstruct_photo(encoder, path, output, name, *, predictor, detector):
   return record
 
 
-def _reconstruct_face(encoder, photo, face, output, folder):
+def _reconstruct_face(encoder, photo, face, output, folder, refiner):
   record = {"folder": folder, "status": DONE, "message": ""}
   try:
-    result = reconstruction.reconstruct(encoder, photo, face)
+    result = reconstruction.reconstruct(encoder, photo, face, refiner=refiner)
     facts = reconstruction.write_face(
       output / folder, encoder, photo, face, result
     )

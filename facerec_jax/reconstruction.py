@@ -9,6 +9,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
+from facerec_jax import refining
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.face import morphable_model
@@ -17,16 +18,24 @@ from facerec_jax.photos import detection
 from facerec_jax.photos import preparation
 from facerec_jax.render import geometry
 from facerec_jax.render import renderer
+from facerec_jax.results import atlas as atlases
 from facerec_jax.results import codes
+from facerec_jax.results import face_mesh
 from facerec_jax.results import face_views
 from facerec_jax.results import figures
 from facerec_jax.results import meshes
 from facerec_jax.results import report
+from facerec_jax.results import texture as textures
+from facerec_jax.results import viewer
+from facerec_jax.synthesis import emotions
+from facerec_jax.synthesis import posed_emotion
 
 _PIXELS = (
   "(column, row) of the upright photograph, EXIF orientation applied; pixel "
   "centres at +0.5"
 )
+# Of expressions in the viewer, by kind of the model's.
+_SLIDER_LIMITS = {"blendshape": (0.0, 1.0), "gaussian": (-3.0, 3.0)}
 # Around a photograph, where a view reaches beyond it.
 _OUTSIDE = 0.13
 
@@ -60,12 +69,16 @@ class Reconstruction:
     landmarks: [68, 2] the model's own points, pixels of the photograph.
     landmark_error: their mean distance from the detected ones, in outer-canthal
       distances; None without detected ones.
+    start: what the encoder read, if the code was refined.
+    refinement: errors before and after, see `refining.Outcome`; None without.
   """
 
   image: np.ndarray
   code: code_vector.CodeVector
   landmarks: np.ndarray
   landmark_error: float | None
+  start: code_vector.CodeVector | None = None
+  refinement: dict | None = None
 
 
 @jax.jit
@@ -74,7 +87,11 @@ def _project_landmarks(model, camera, code):
 
 
 def reconstruct(
-  encoder: Encoder, photo: np.ndarray, face: detection.Face
+  encoder: Encoder,
+  photo: np.ndarray,
+  face: detection.Face,
+  *,
+  refiner: refining.Refiner | None = None,
 ) -> Reconstruction:
   """Reads a face.
 
@@ -82,6 +99,7 @@ def reconstruct(
     encoder: a trained one.
     photo: [H, W, 3] uint8 sRGB.
     face: of the photo.
+    refiner: of the encoder's codes, or None to keep what it answers.
 
   Returns:
     The reconstruction.
@@ -96,7 +114,11 @@ def reconstruct(
   flat = np.asarray(encoder.predict(image[None])[0])
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
-  code = encoder.layout.unflatten(flat)
+  code = start = encoder.layout.unflatten(flat)
+  facts = None
+  if refiner is not None:
+    flat, facts = refiner(photo, face, flat)
+    code = encoder.layout.unflatten(flat)
   points = _project_landmarks(
     encoder.model, geometry.reference_camera(size), code
   )
@@ -104,7 +126,14 @@ def reconstruct(
   error = None
   if face.landmarks is not None:
     error = float(landmarks.normalized_mean_error(points, face.landmarks))
-  return Reconstruction(image, code, points, error)
+  return Reconstruction(
+    image,
+    code,
+    points,
+    error,
+    start=None if refiner is None else start,
+    refinement=facts,
+  )
 
 
 def write_face(
@@ -128,7 +157,7 @@ def write_face(
   """
   folder.mkdir(parents=True, exist_ok=True)
   model, code = encoder.model, result.code
-  _write_meshes(folder, model, code)
+  _write_meshes(folder, model, photo, face, code)
   photometric_error = _write_pictures(folder, model, photo, face, result)
   facts = {
     "box": face.box,
@@ -138,6 +167,8 @@ def write_face(
     "landmark_error": result.landmark_error,
     "photometric_error": photometric_error,
   }
+  if result.refinement is not None:
+    facts["refinement"] = result.refinement
   square = face.square
   codes.write_code(
     folder,
@@ -155,18 +186,75 @@ def write_face(
   return facts
 
 
-def _write_meshes(folder, model, code):
-  vertices = morphable_model.vertices(model, code.identity, code.expression)
-  albedo = morphable_model.albedo(model, code.albedo)
-  for name in ("mesh.glb", "mesh.obj"):
-    meshes.write_mesh(folder / name, vertices, model.triangles, albedo)
+def _write_meshes(folder, model, photo, face, code):
+  mesh = textured_mesh(model, photo, face, code)
+  for ending in ("glb", "obj", "ply"):
+    meshes.write_mesh(folder / f"mesh.{ending}", mesh)
+  viewer.write_viewer(
+    folder / "viewer.html",
+    mesh,
+    code,
+    title=folder.parent.name,
+    presets=_emotions(model),
+    limits=_SLIDER_LIMITS[model.expression_kind],
+  )
+
+
+def textured_mesh(
+  model: morphable_model.MorphableModel,
+  photo: np.ndarray,
+  face: detection.Face,
+  code: code_vector.CodeVector,
+) -> face_mesh.Mesh:
+  """The mesh of a face, with a texture from its photograph.
+
+  Args:
+    model: the morphable model; without a chart there is no texture.
+    photo: [H, W, 3] uint8.
+    face: of the photo.
+    code: in the reference camera of the face's square.
+
+  Returns:
+    The mesh.
+  """
+  atlas = atlases.create(model)
+  if atlas.uv is None:
+    return face_mesh.of_face(model, atlas, code)
+  around = _around(face)
+  points = face.landmarks
+  if points is not None:
+    points = alignment.to_crop(points, around, textures.SIZE)
+  view = textures.View(
+    image=alignment.crop(photo, around, textures.SIZE),
+    inside=_inside(photo, around, textures.SIZE),
+    sides=face_views.VIEW_SIDES,
+    landmarks=points,
+  )
+  texture = textures.bake(model, atlas, code, view)
+  return face_mesh.of_face(model, atlas, code, texture)
+
+
+def _around(face):
+  """What the views show of a photograph."""
+  return alignment.Square(
+    face.square.center, face.square.side * face_views.VIEW_SIDES
+  )
+
+
+def _emotions(model):
+  """{name: expression weights} of the emotions that a model can show."""
+  try:
+    return {
+      name: posed_emotion.emotion(model.expression_names, name)
+      for name in emotions.CLASSES
+    }
+  except ValueError:  # no action units
+    return {}
 
 
 def _write_pictures(folder, model, photo, face, result):
   views = face_views.draw(model, result.code)
-  around = alignment.Square(
-    face.square.center, face.square.side * face_views.VIEW_SIDES
-  )
+  around = _around(face)
   view = alignment.crop(photo, around, face_views.VIEW_SIZE)
   inside = _inside(photo, around, face_views.VIEW_SIZE)
   shown = np.where(inside[..., None], view, _OUTSIDE)
@@ -182,6 +270,9 @@ def _write_pictures(folder, model, photo, face, result):
   }
   for name, picture in pictures.items():
     figures.save_image(folder / f"{name}.png", picture)
+  if result.start is not None:
+    before = face_views.draw_face(model, result.start)
+    figures.save_image(folder / "before.png", before.over(shown))
   face_inside = views.face._replace(alpha=views.face.alpha * inside)
   return face_views.photometric_error(view, face_inside)
 
@@ -210,6 +301,7 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
     "photo": "photograph",
     "overlay": "reconstruction over it",
     "face": "face alone over it",
+    "before": "what the encoder read, before refinement",
     "rendering": "reconstruction",
     "geometry": "geometry alone",
     "left": "turned left, own light",
@@ -225,7 +317,13 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
   if facts["landmark_error"] is not None:
     error = f"{100 * facts['landmark_error']:.1f} % of the eyes' outer width"
     rows.insert(1, ("Landmark distance", error))
-  names = ("mesh.glb", "mesh.obj", "code.json", "code.npz")
+  refined = facts.get("refinement")
+  if refined is None:
+    del captions["before"]
+  else:
+    rows.insert(1, ("Refinement", _improvement(refined)))
+  names = ("mesh.glb", "mesh.obj", "mesh.ply", "code.json", "code.npz")
+  links = [("3D view", "viewer.html"), *zip(names, names, strict=True)]
   return report.Section(
     title=title,
     figures=tuple(
@@ -233,5 +331,19 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
       for name, caption in captions.items()
     ),
     facts=tuple(rows),
-    files=tuple((name, f"{folder}/{name}") for name in names),
+    files=tuple((label, f"{folder}/{name}") for label, name in links),
   )
+
+
+def _improvement(refined):
+  before, after = refined["before"], refined["after"]
+  parts = [f"{refined['steps']} steps"]
+  for name, label in (
+    ("landmark_error", "landmarks"),
+    ("photometric_error", "colour"),
+  ):
+    if name in before:
+      parts.append(
+        f"{label} {100 * before[name]:.1f} % → {100 * after[name]:.1f} %"
+      )
+  return ", ".join(parts)

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import pathlib
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 
@@ -15,7 +16,12 @@ from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.training import checkpoint
+from facerec_jax.training import code_prior
+from facerec_jax.training import config_changes
 from facerec_jax.training import steps
+
+# Draws of the prior that its statistics are measured on.
+_PRIOR_DRAWS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +60,15 @@ class TrainedEncoder:
   def face_mask(self) -> bool:
     """Whether images are cut out by the hull of the landmarks."""
     return self.experiment.options.face_mask
+
+  @functools.cached_property
+  def prior(self) -> code_prior.CodePrior:
+    """Of the codes that the encoder was trained on."""
+    # Rows do not depend on how many there are: these are the first of the bank.
+    size = min(self.experiment.bank_size, _PRIOR_DRAWS)
+    few = dataclasses.replace(self.experiment, bank_size=size)
+    bank = scenes.make_bank(few, few.seed)
+    return code_prior.measure(self.model, self.layout, bank)
 
   def predict(self, images) -> jax.Array:
     """Reads codes.
@@ -94,6 +109,16 @@ def load(workdir) -> TrainedEncoder:
   try:
     experiment = experiments.build(checkpointer.restore_config())
     state = checkpointer.restore(scenes.state_template(experiment))
+    changed = config_changes.changed_facts(
+      checkpointer.restore_facts(), experiments.facts(experiment)
+    )
   finally:
     checkpointer.close()
+  if changed:
+    logging.warning(
+      "%s: %s has changed since this encoder was trained; its codes may mean "
+      "other faces",
+      workdir,
+      ", ".join(changed),
+    )
   return TrainedEncoder(experiment=experiment, state=state)

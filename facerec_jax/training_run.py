@@ -12,60 +12,94 @@ from facerec_jax import sample_sheet
 from facerec_jax import scenes
 from facerec_jax.results import figures
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 from facerec_jax.training import evaluation
 from facerec_jax.training import loop
 from facerec_jax.training import metric_writer
 from facerec_jax.training import parallel
 from facerec_jax.training import steps
+from facerec_jax.training import stopping
 
 
 def train(
-  experiment: experiments.Experiment, workdir: pathlib.Path
+  experiment: experiments.Experiment,
+  workdir: pathlib.Path,
+  *,
+  accept_changes: bool = False,
 ) -> steps.TrainState:
   """Trains an encoder, from the newest checkpoint of the folder if it has one.
+
+  SIGTERM or SIGINT saves and returns early.
 
   Args:
     experiment: what to train.
     workdir: of checkpoints, metrics and sample images.
+    accept_changes: whether to continue a checkpoint of another config.
 
   Returns:
     The final state.
+
+  Raises:
+    ConfigError: the batch does not divide among the devices.
+    ConfigChangedError: the checkpoint is of another run.
+    CheckpointError: checkpoints are damaged, or cannot be written.
+    NotFiniteError: training diverged.
   """
-  scene = scenes.training_scene(experiment)
-  checkpointer = checkpoint.Checkpointer(
-    workdir, keep_latest=experiment.keep_checkpoints
-  )
-  if checkpointer.latest_step is None:
-    state = scenes.initial_state(experiment, scene.space.mean, scene.space.std)
-  else:
+  train_step = experiment.train_step
+  with stopping.StopRequest() as request:
+    scene = scenes.training_scene(experiment)
+    checkpointer = checkpoint.Checkpointer(
+      workdir,
+      keep_latest=experiment.keep_checkpoints,
+      facts=experiments.facts(experiment),
+    )
+    state = _first_state(experiment, checkpointer, scene, accept_changes)
+    writer = metric_writer.MetricWriter(workdir, resumed_at=int(state.step))
+    held_out = functools.cache(
+      lambda: parallel.replicate(
+        scenes.held_out_scene(experiment, scene.space.mean, scene.space.std)
+      )
+    )
+    try:
+      return loop.train(
+        state,
+        train_step,
+        (parallel.replicate(scene),),
+        experiment.schedule,
+        checkpointer=checkpointer,
+        config=experiment.config,
+        writer=writer,
+        evaluate=lambda state: evaluate(experiment, state, held_out()),
+        write_samples=lambda state, step: _write_samples(
+          workdir,
+          writer,
+          step,
+          sample_sheet.sample_sheet(experiment, state, held_out()),
+        ),
+        batch_size=experiment.batch_size,
+        stop=stopping.agreement(request),
+      )
+    finally:
+      writer.close()
+      checkpointer.close()
+
+
+def _first_state(experiment, checkpointer, scene, accept_changes):
+  """The newest checkpoint's state, or a new one; equal on all processes."""
+  # Only the first process needs to see the folder.
+  if parallel.is_first_process() and checkpointer.latest_step is not None:
+    if not accept_changes:
+      config_changes.check(
+        checkpointer,
+        experiment.config,
+        experiments.facts(experiment),
+        free_keys=experiments.FREE_KEYS,
+      )
     state = checkpointer.restore(scenes.state_template(experiment))
     logging.info("resumed at step %d", int(state.step))
-  writer = metric_writer.MetricWriter(workdir)
-  held_out = functools.cache(
-    lambda: parallel.replicate(
-      scenes.held_out_scene(experiment, scene.space.mean, scene.space.std)
-    )
-  )
-  final = loop.train(
-    state,
-    experiment.train_step,
-    (parallel.replicate(scene),),
-    experiment.schedule,
-    checkpointer=checkpointer,
-    config=experiment.config,
-    writer=writer,
-    evaluate=lambda state: evaluate(experiment, state, held_out()),
-    write_samples=lambda state, step: _write_samples(
-      workdir,
-      writer,
-      step,
-      sample_sheet.sample_sheet(experiment, state, held_out()),
-    ),
-    batch_size=experiment.batch_size,
-  )
-  writer.close()
-  checkpointer.close()
-  return final
+  else:
+    state = scenes.initial_state(experiment, scene.space.mean, scene.space.std)
+  return parallel.from_first_process(state)
 
 
 def evaluate(
@@ -93,5 +127,7 @@ def evaluate(
 
 
 def _write_samples(workdir, writer, step, sheet):
+  if not parallel.is_first_process():
+    return
   figures.save_image(workdir / "samples" / f"step_{step:08d}.png", sheet)
   writer.image(step, "faces", sheet)

@@ -22,7 +22,15 @@ _LAYERS = {
   "facerec_jax.training.loop": 3,
   "facerec_jax.photos": 3,
   "facerec_jax.model_files": 3,
+  "facerec_jax.recognition": 3,
+  "facerec_jax.recognition.agreement": 2,
   "facerec_jax.results": 3,
+  # Joins everything below; its command joins it to the flags.
+  "facerec_jax.evaluation": 5,
+  "facerec_jax.evaluate": 6,
+  # Reports with the evaluation's tables and pictures.
+  "facerec_jax.bootstrapping": 6,
+  "facerec_jax.bootstrap": 7,
 }
 # Steps join what stands beside them.
 _SIBLINGS = {"facerec_jax.training": {"facerec_jax.synthesis"}}
@@ -31,6 +39,7 @@ _STDLIB = set(sys.stdlib_module_names)
 _LEARNING = {"absl", "flax", "jax", "ml_collections", "numpy", "optax"}
 _LEARNING |= {"orbax", "tensorboardX", "tqdm"}
 _PICTURES = {"PIL", "cv2", "dlib", "jinja2", "matplotlib", "numpy", "trimesh"}
+_PICTURES |= {"markupsafe", "pygltflib"}
 _ALLOWED = {
   "facerec_jax": _LEARNING,
   "facerec_jax.face": {"flax", "jax", "numpy"},
@@ -40,6 +49,8 @@ _ALLOWED = {
   "facerec_jax.photos.datasets": {"cv2", "numpy", "tensorflow_datasets"},
   "facerec_jax.photos.public_sets": {"absl", "numpy", "tensorflow_datasets"},
   "facerec_jax.results": _PICTURES | {"absl", "jax"},
+  "facerec_jax.evaluation": {"absl", "jax", "numpy", "scipy"},
+  "facerec_jax.evaluation.scan_files": {"numpy", "trimesh"},
   "facerec_jax.model_files": {"absl", "jax", "numpy", "scipy"},
   # The optional libraries of the import, each in one file.
   "facerec_jax.model_files.decimation": {
@@ -112,10 +123,10 @@ def test_third_party_imports_stay_in_their_rooms(path, name):
 
 def test_training_and_rendering_need_no_picture_library():
   """The training path imports nothing that handles photographs."""
-  heavy = {"cv2", "dlib", "PIL", "trimesh", "jinja2", "matplotlib", "scipy"}
-  heavy |= {"tensorflow_datasets"}
+  heavy = _PICTURES - {"numpy"} | {"scipy", "tensorflow_datasets"}
   for path, name in _MODULES:
-    if name.split(".")[1:2] in (["photos"], ["results"], ["model_files"]):
+    rooms = (["photos"], ["results"], ["model_files"], ["evaluation"])
+    if name.split(".")[1:2] in rooms:
       continue
     used = {imported.split(".")[0] for imported in _imports(path)}
     assert not used & heavy, name

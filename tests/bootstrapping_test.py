@@ -21,7 +21,7 @@ from facerec_jax.bootstrapping import learning
 from facerec_jax.bootstrapping import page
 from facerec_jax.bootstrapping import readings
 from facerec_jax.bootstrapping import rounds
-from facerec_jax.bootstrapping import settings
+from facerec_jax import bootstrap_settings as settings
 from facerec_jax.bootstrapping import summary
 from facerec_jax.face import code_vector
 from facerec_jax.photos import datasets

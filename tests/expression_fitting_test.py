@@ -214,4 +214,4 @@ def test_derived_landmarks_of_ict_are_near_the_published(data_folder):
   published = raw.mean[[raw.landmarks[k] for k in range(68)]]
   error = np.linalg.norm(found.points - published, axis=1)
   # The jaw line slides: its points are other ones in every table.
-  assert error[17:].mean() < 3.5 and error[17:].max() < 8.0
+  assert error[17:].mean() < 3.8 and error[17:].max() < 10.0

@@ -7,14 +7,7 @@ from facerec_jax.synthesis import emotions
 from facerec_jax.synthesis import expression_prior
 from facerec_jax.synthesis import expression_units
 
-UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18)
-UNITS += (20, 22, 23, 24, 25, 26, 27, 28, 43)
-_MIDDLE = (4, 9, 16, 17, 18, 22, 23, 24, 25, 26, 27, 28)
-NAMES = tuple(
-  f"AU{unit:02d}{side}"
-  for unit in UNITS
-  for side in (("",) if unit in _MIDDLE else ("_L", "_R"))
-)
+UNITS, NAMES = fake_model.ACTION_UNITS, fake_model.action_unit_names()
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +18,12 @@ def model():
 def _draw(function, count=3000, seed=0):
   keys = jax.random.split(jax.random.key(seed), count)
   return np.asarray(jax.jit(jax.vmap(function))(keys))
+
+
+def _emotion(label, **options):
+  return lambda key: (
+    expression_prior.sample_emotion(key, NAMES, label, **options).weights
+  )
 
 
 def _unit(drawn, number):
@@ -56,7 +55,7 @@ def test_units_join_the_sides_but_not_opposite_movements():
 @pytest.mark.parametrize("name", emotions.CLASSES)
 def test_emotions_move_their_units_and_no_others(model, name):
   label = emotions.CLASSES.index(name)
-  drawn = _draw(lambda key: expression_prior.sample_emotion(key, model, label))
+  drawn = _draw(_emotion(label))
   assert drawn.min() >= 0 and drawn.max() <= 1
   if name == "neutral":
     allowed = set(emotions.NEUTRAL_TRACE_UNITS)
@@ -77,7 +76,7 @@ def test_emotions_move_their_units_and_no_others(model, name):
 
 def test_frequencies_of_units_follow_the_table(model):
   label = emotions.CLASSES.index("happiness")
-  drawn = _draw(lambda key: expression_prior.sample_emotion(key, model, label))
+  drawn = _draw(_emotion(label))
   for unit, share in ((12, 1.0), (6, 0.75), (25, 0.55), (26, 0.10)):
     assert (_unit(drawn, unit) > 0).mean() == pytest.approx(share, abs=0.03)
   # Mean weight .73 over the variants, strength .8 on average.
@@ -120,11 +119,34 @@ def test_related_units_move_together_in_random_expressions(model):
 
 def test_the_sides_of_a_face_differ_a_little(model):
   label = emotions.CLASSES.index("happiness")
-  drawn = _draw(lambda key: expression_prior.sample_emotion(key, model, label))
+  drawn = _draw(_emotion(label))
   left, right = drawn[:, NAMES.index("AU12_L")], drawn[:, NAMES.index("AU12_R")]
   tilt = (left - right) / (left + right)
   assert 0.05 < tilt.std() < 0.1
   assert abs(tilt.mean()) < 0.01
+
+
+@pytest.mark.parametrize("name", ["happiness", "neutral"])
+def test_intensity_is_how_far_the_units_move(name):
+  label = emotions.CLASSES.index(name)
+
+  def draw(key):
+    return expression_prior.sample_emotion(
+      key, NAMES, label, strength_limits=(0.0, 1.0)
+    )
+
+  keys = jax.random.split(jax.random.key(3), 2000)
+  weights, intensity = map(np.asarray, jax.jit(jax.vmap(draw))(keys))
+  if name == "neutral":
+    assert weights.max() > 0 and not intensity.any()
+    return
+  # One unit alone: the share of its mean weight, before the tilt.
+  alone = (_unit(weights, 6) == 0) & (_unit(weights, 25) == 0)
+  assert alone.mean() == pytest.approx(0.25, abs=0.03)
+  smile = _unit(weights, 12)[alone]
+  np.testing.assert_allclose(smile, 0.6 * intensity[alone], atol=1e-5)
+  # Strength uniform from 0 to 1.
+  assert intensity.mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_other_blendshapes_get_the_random_prior():
@@ -137,8 +159,10 @@ def test_other_blendshapes_get_the_random_prior():
   )
   assert (drawn.max(axis=1) == 0).mean() == pytest.approx(0.3, abs=0.03)
   assert drawn.min() >= 0 and drawn.max() <= 1
-  with pytest.raises(ValueError, match=r"need a model with action units: 'fak"):
-    expression_prior.sample_emotion(jax.random.key(0), other, 0)
+  with pytest.raises(
+    ValueError, match="need a model with action units .* 4 exp"
+  ):
+    expression_prior.sample_emotion(jax.random.key(0), names, 0)
 
 
 def test_gaussian_models_get_cut_normal_numbers():

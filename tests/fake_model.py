@@ -9,6 +9,19 @@ from facerec_jax.face import morphable_model
 _AXES = np.array([72.0, 105.0, 90.0])
 _CENTER_Y = -35.0
 _MAX_ANGLE = np.deg2rad(100.0)
+# All that emotions need, and a few more; in one column, or one for each side.
+ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18)
+ACTION_UNITS += (20, 22, 23, 24, 25, 26, 27, 28, 43)
+_MIDDLE = (4, 9, 16, 17, 18, 22, 23, 24, 25, 26, 27, 28)
+
+
+def action_unit_names() -> tuple[str, ...]:
+  """Names of expression columns, such as "AU12_L"."""
+  return tuple(
+    f"AU{unit:02d}{side}"
+    for unit in ACTION_UNITS
+    for side in (("",) if unit in _MIDDLE else ("_L", "_R"))
+  )
 
 
 def make(

@@ -100,3 +100,45 @@ def test_hull_mask_has_the_face_without_the_open_mouth():
   assert at(points[36:42].mean(0)) and at(points[8] - [0, 3])
   assert not at(points[60:68].mean(0))
   assert not at([2, 2]) and not at(points[8] + [0, 5])
+
+
+# --- the jaw on the outline
+
+
+def _slid(turn, shift=(0.0, 0.0)):
+  """Jaw points, each with a neighbour farther out and one farther in."""
+  points = _points()
+  outward = np.sign(np.arange(17) - 8.0)[:, None] * [5.0, 0.0]
+  jaw = points[:17]
+  lines = np.stack([jaw, jaw + outward, jaw - outward], axis=1)
+  rotation = np.array(
+    [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+  )
+  return points @ rotation + shift, lines @ rotation + shift
+
+
+@hypothesis.given(st.floats(-1.0, 1.0), st.floats(-50, 50))
+@hypothesis.settings(max_examples=20, deadline=None)
+def test_jaw_points_slide_to_the_outermost_vertex(turn, shift):
+  """Also in a tilted head; the chin and the other points stay."""
+  points, lines = _slid(turn, (shift, -shift))
+  found = np.asarray(landmarks.on_contour(points, lines))
+  beside = np.arange(17) != 8
+  np.testing.assert_allclose(found[:17][beside], lines[beside, 1], atol=1e-3)
+  np.testing.assert_allclose(found[8], points[8], atol=1e-3)
+  np.testing.assert_allclose(found[17:], points[17:], atol=1e-3)
+
+
+def test_lines_run_inward_over_skin_from_each_jaw_point():
+  model = fake_model.make(num_rings=12)
+  mean, places = np.asarray(model.mean), np.asarray(model.landmarks)
+  skin = np.arange(len(mean)) % 3 > 0
+  lines = landmarks.contour_lines(mean, skin, places)
+  np.testing.assert_array_equal(lines[:, 0], places[:17])
+  for place, line in zip(places[:17], lines, strict=True):
+    others = line[line != place]
+    assert skin[others].all()
+    assert (mean[others, 2] > mean[place, 2]).all()
+    assert (np.abs(mean[others, 1] - mean[place, 1]) < 4).all()
+    assert (mean[others, 0] * mean[place, 0] > 0).all()
+  assert len(set(lines[0])) > 2

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax.face import landmarks
 from facerec_jax.face import mirroring
 from facerec_jax.training import code_prior
@@ -26,7 +27,7 @@ def experiment(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scene(experiment):
   """Photographs are the first synthetic faces, as bytes."""
-  synthetic = experiments.training_scene(experiment)
+  synthetic = scenes.training_scene(experiment)
   indices = jnp.arange(6)
   made = jax.jit(experiment.make_batch)(
     jax.random.key(5), 0, indices, experiment.model, synthetic.bank
@@ -73,7 +74,7 @@ def _train(experiment, scene, steps, **options):
   draw = parallel.parallelize(make_examples)
   space = scene.synthetic.space
   state = parallel.replicate(
-    experiments.initial_state(experiment, space.mean, space.std)
+    scenes.initial_state(experiment, space.mean, space.std)
   )
   constants = parallel.replicate(scene)
   history = []

@@ -48,13 +48,31 @@ def test_coefficients_are_cut_normal_numbers(bank):
   values = np.concatenate([codes.identity[:, 1:], codes.albedo], axis=1)
   for part, limit, spread in (
     (codes.identity[:, 1:], 2.7, 0.97),
-    (codes.albedo, 2.0, 0.88),
+    (codes.albedo[:, :1], 2.0, 0.88),
   ):
     assert limit - 0.05 < np.abs(part).max() <= limit
     np.testing.assert_allclose(part.std(axis=0), spread, atol=0.04)
   np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.07)
   correlation = np.corrcoef(values.T) - np.eye(values.shape[1])
   assert np.abs(correlation).max() < 0.08
+
+
+def test_colour_varies_less_on_dark_skin():
+  """By how much darker the first mode makes it, and not below a quarter."""
+  plain = fake_model.make(num_rings=4)
+  flat = jnp.full_like(plain.albedo_mean, 0.4)
+  tone = jnp.full_like(flat, 0.16)
+  model = plain.replace(
+    albedo_mean=flat, albedo=plain.albedo.at[..., 0].set(tone)
+  )
+  keys = jax.random.split(jax.random.key(1), 2000)
+  codes = jax.vmap(lambda key: _sample(key, model))(keys)
+  first, rest = np.asarray(codes.albedo[:, 0]), np.asarray(codes.albedo[:, 1:])
+  for low, high in ((-2.0, -1.6), (-1.1, -0.9), (0.0, 2.0)):
+    here = (first > low) & (first < high)
+    share = np.clip(1 + 0.4 * first[here], 0.25, 1)
+    wanted = 0.88 * np.sqrt((share**2).mean())
+    assert rest[here].std() == pytest.approx(wanted, rel=0.07)
 
 
 def test_sex_has_two_peaks(bank):
@@ -89,6 +107,33 @@ def test_rows_depend_on_the_key_and_their_index_alone(model, bank):
     jax.random.key(1), model, _LAYOUT, camera=_CAMERA, size=7
   )
   assert (np.abs(other.centers - short.centers) > 1e-6).all(axis=0).mean() > 0.9
+
+
+def test_given_expressions_are_kept_and_framed(model):
+  layout = dataclasses.replace(_LAYOUT, rotation=0)
+  prior = priors.Prior(center_spread=0.0, size_spread=0.0)
+  shown = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+  banks = [
+    priors.make_bank(
+      jax.random.key(0),
+      model,
+      layout,
+      camera=_CAMERA,
+      size=20,
+      prior=prior,
+      expressions=expressions,
+    )
+    for expressions in (None, shown)
+  ]
+  codes = layout.unflatten(banks[1].centers)
+  np.testing.assert_allclose(codes.expression, shown, rtol=1e-6)
+  # All else that does not depend on the expression stays.
+  drawn = layout.unflatten(banks[0].centers)
+  np.testing.assert_allclose(codes.identity, drawn.identity, atol=1e-6)
+  np.testing.assert_allclose(codes.illumination, drawn.illumination, atol=1e-4)
+  center, side = _frames(model, codes)
+  np.testing.assert_allclose(center, 32, atol=0.02)
+  np.testing.assert_allclose(side, 64, atol=0.02)
 
 
 def test_a_bank_without_rotation_frames_frontal_faces(model):

@@ -30,6 +30,7 @@ LAYOUT = code_vector.CodeLayout(5, 4, 3)
 FILES = {
   *("overlay.png", "face.png", "photo.png", "input.png", "rendering.png"),
   *("geometry.png", "left.png", "right.png", "mesh.glb", "mesh.obj"),
+  *("mesh.ply", "viewer.html"),
   *("code.json", "code.npz"),
 }
 

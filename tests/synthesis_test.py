@@ -231,7 +231,7 @@ def test_options_from_a_config_are_hashable():
   "options, message",
   [
     (dict(supersampling=1.5), "supersampling is 1.5, wanted a whole number"),
-    (dict(rasterizer="gl"), "rasterizer is 'gl', wanted one of xla"),
+    (dict(rasterizer="gl"), "rasterizer is 'gl', wanted one of auto, xla"),
   ],
 )
 def test_wrong_options_of_rendering_are_refused(options, message):

@@ -2,7 +2,8 @@
 
 OpenCV's Haar cascade and dlib's detector say whether they see a face in
 photographs of random people, dlib's 68-point predictor where. Distances of its
-points from the model's own are in percent of the outer-canthal distance.
+points from the model's own are in percent of the outer-canthal distance. Points
+of the jaw are compared where the visible outline is, as the predictor sees it.
 """
 
 from __future__ import annotations
@@ -119,17 +120,20 @@ def ask(taken: shots.Shots) -> Opinions:
   return Opinions(*map(np.array, zip(*said, strict=True)))
 
 
-def offsets(taken: shots.Shots, opinions: Opinions) -> np.ndarray:
+def offsets(points, predicted) -> np.ndarray:
   """[n, 68, 2] predicted minus true points, percent of the outer canthi."""
   left, right = landmarks.OUTER_CANTHI
-  between = taken.points[:, left] - taken.points[:, right]
+  between = points[:, left] - points[:, right]
   scale = np.linalg.norm(between, axis=-1)[:, None, None]
-  return 100 * (opinions.predicted - taken.points) / scale
+  return 100 * (predicted - points) / scale
 
 
 def summary(taken: shots.Shots, opinions: Opinions) -> dict[str, float]:
   """Shares in percent and mean point distances in percent."""
-  distance = np.linalg.norm(offsets(taken, opinions), axis=-1)
+  distance = np.linalg.norm(
+    offsets(taken.outlined, opinions.predicted), axis=-1
+  )
+  fixed = np.linalg.norm(offsets(taken.points, opinions.predicted), axis=-1)
   found = opinions.scores > 0
   numbers = {
     "haar": 100 * opinions.haar.mean(),
@@ -140,6 +144,8 @@ def summary(taken: shots.Shots, opinions: Opinions) -> dict[str, float]:
   }
   for name, index in landmarks.GROUPS.items():
     numbers[f"nme_{name}"] = distance[:, list(index)].mean()
+  jaw = list(landmarks.GROUPS["jaw"])
+  numbers["nme_jaw_vertices"] = fixed[:, jaw].mean()
   numbers["nme_worst"] = max(numbers[f"nme_{n}"] for n in _INNER_GROUPS)
   yaw = np.abs(np.rad2deg(taken.rotation[:, 1]))
   classes = {f"yaw_{a}_{b}": (yaw >= a) & (yaw < b) for a, b in _YAW_BANDS}
@@ -170,7 +176,7 @@ def sheet(taken: shots.Shots, opinions: Opinions, count: int = 24):
   """
   tiles = []
   for photo, points, seen, score, predicted in zip(
-    taken.photos[:count], taken.points, *opinions, strict=False
+    taken.photos[:count], taken.outlined, *opinions, strict=False
   ):
     plain = cv2.resize(photo[..., ::-1], None, fx=1.5, fy=1.5)
     marked = plain.copy()

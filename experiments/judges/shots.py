@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facerec_jax.face import landmarks
 from facerec_jax.face import morphable_model
 from facerec_jax.render import color
 from facerec_jax.render import geometry
@@ -34,12 +35,14 @@ class Shots(NamedTuple):
   Attributes:
     photos: [n, 224, 224, 3] uint8 sRGB.
     points: [n, 68, 2] px, the model's landmarks.
+    outlined: [n, 68, 2] px, those with the jaw on the visible outline.
     rotation: [n, 3] pitch, yaw, roll, radians.
     backgrounds: [n] index into `BACKGROUNDS`.
   """
 
   photos: np.ndarray
   points: np.ndarray
+  outlined: np.ndarray
   rotation: np.ndarray
   backgrounds: np.ndarray
 
@@ -67,10 +70,11 @@ def take(model, count: int, seed: int, prior: priors.Prior) -> Shots:
     The photographs.
   """
   keys = jax.random.split(jax.random.key(seed), count)
+  lines = contour_lines(model)
   model = jax.device_put(model)
 
   def shoot(part):
-    return _random_people(part, model, prior)
+    return _random_people(part, model, lines, prior)
 
   return _take(keys, shoot, seed, np.arange(count))
 
@@ -99,26 +103,36 @@ def take_people(
   """
   numbers = np.arange(len(identity)) * (0 if alike else 1)
   keys = jax.random.split(jax.random.key(seed), len(identity))[numbers]
+  lines = contour_lines(model)
   model = jax.device_put(model)
 
   def shoot(part):
-    return _given_people(*part, model, prior)
+    return _given_people(*part, model, lines, prior)
 
   people = (keys, jnp.asarray(identity), jnp.asarray(albedo))
   return _take(people, shoot, seed, numbers)
 
 
 @functools.partial(jax.jit, static_argnames="prior")
-def _random_people(keys, model, prior):
-  return jax.vmap(lambda key: _shoot(key, model, prior))(keys)
+def _random_people(keys, model, lines, prior):
+  return jax.vmap(lambda key: _shoot(key, model, lines, prior))(keys)
 
 
 @functools.partial(jax.jit, static_argnames="prior")
-def _given_people(keys, identity, albedo, model, prior):
+def _given_people(keys, identity, albedo, model, lines, prior):
   def one(key, identity, albedo):
-    return _shoot(key, bake(model, identity, albedo), prior)
+    return _shoot(key, bake(model, identity, albedo), lines, prior)
 
   return jax.vmap(one)(keys, identity, albedo)
+
+
+def contour_lines(model) -> np.ndarray:
+  """`landmarks.contour_lines` of a model's skin, or of all its vertices."""
+  skin = np.ones(model.num_vertices, bool)
+  if "skin" in model.region_names:
+    names = [n for n in ("skin", "lips") if n in model.region_names]
+    skin = morphable_model.region_vertices(model, *names)
+  return landmarks.contour_lines(model.mean, skin, model.landmarks)
 
 
 def bake(model, identity, albedo):
@@ -137,8 +151,8 @@ def bake(model, identity, albedo):
   )
 
 
-def _shoot(key, model, prior):
-  """(premultiplied linear RGB, coverage, landmarks, rotation) of one face.
+def _shoot(key, model, lines, prior):
+  """(premultiplied linear RGB, coverage), landmarks twice, rotation of a face.
 
   Whoever is turned farther than `ROTATION_LIMITS` is not photographed.
   """
@@ -154,10 +168,13 @@ def _shoot(key, model, prior):
     identity=jnp.clip(code.identity, -LIMIT, LIMIT),
   )
   picture = renderer.render(model, camera, code, height=size, width=size)
-  points = renderer.project_landmarks(model, camera, code) / _SUPERSAMPLING
+  posed = renderer.posed_vertices(model, code)
+  pixels = geometry.project(camera, posed) / _SUPERSAMPLING
+  points = pixels[model.landmarks]
+  outlined = landmarks.on_contour(points, pixels[lines])
   picture = jnp.dstack([picture.image, picture.mask])
   cells = picture.reshape(IMAGE_SIZE, _SUPERSAMPLING, IMAGE_SIZE, -1, 4)
-  return cells.mean(axis=(1, 3)), points, code.rotation
+  return cells.mean(axis=(1, 3)), points, outlined, code.rotation
 
 
 def _take(inputs, shoot, seed, numbers):
@@ -171,20 +188,18 @@ def _take(inputs, shoot, seed, numbers):
   """
   count = len(jax.tree.leaves(inputs)[0])
   batch = min(_BATCH, count)
-  photos, points, rotations = [], [], []
+  photos, rest = [], []
   for first in range(0, count, batch):
     # The last batch is filled up: one compiled program serves all.
     rows = np.minimum(np.arange(first, first + batch), count - 1)
     part = jax.tree.map(lambda x, rows=rows: x[rows], inputs)
-    pictures, places, angles = map(np.asarray, shoot(part))
+    pictures, *others = map(np.asarray, shoot(part))
     for row, picture in zip(rows, pictures, strict=True):
       photos.append(_expose(picture, int(numbers[row]), seed))
-    points.append(places)
-    rotations.append(angles)
+    rest.append(others)
   return Shots(
     np.stack(photos)[:count],
-    np.concatenate(points)[:count],
-    np.concatenate(rotations)[:count],
+    *(np.concatenate(x)[:count] for x in zip(*rest, strict=True)),
     numbers % len(BACKGROUNDS),
   )
 

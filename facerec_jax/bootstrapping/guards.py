@@ -8,7 +8,7 @@ from typing import NamedTuple
 from absl import logging
 import numpy as np
 
-from facerec_jax.bootstrapping import settings
+from facerec_jax import bootstrap_settings as settings
 from facerec_jax.face import code_vector
 
 # The spread of fewer codes says nothing.

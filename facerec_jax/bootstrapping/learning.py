@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -132,6 +131,7 @@ def learn(
   *,
   checkpointer: checkpoint.Checkpointer,
   writer: metric_writer.MetricWriter,
+  stop: Callable[[], bool],
 ) -> steps.TrainState:
   """Takes the steps of a round, or those that are left of it.
 
@@ -142,9 +142,10 @@ def learn(
     number: of the round, from 0.
     checkpointer: saves states.
     writer: of metrics.
+    stop: whether to stop before the end.
 
   Returns:
-    The state after the round.
+    The state after the round, or where it was stopped.
   """
   experiment = context.experiment
   schedule = experiment.schedule
@@ -170,6 +171,7 @@ def learn(
     # The pictures of a run are those of its report.
     write_samples=lambda state, step: None,
     batch_size=experiment.batch_size,
+    stop=stop,
   )
 
 
@@ -192,51 +194,26 @@ def _stage(context, scene):
   return photo_train_step(experiment), constants
 
 
-@functools.cache
-def _photo_step(
-  encoder,
-  optimizer,
-  layout,
-  face_mask,
-  objective,
-  tuning,
-  loss,
-  make,
-  batch,
-  steps_per_call,
-):
-  update = functools.partial(
-    photo_steps.update,
-    encoder=encoder,
-    optimizer=optimizer,
-    layout=layout,
-    face_mask=face_mask,
-    objective=objective,
-    tuning=tuning,
-    loss=loss,
-  )
-  examples = functools.partial(
-    photo_steps.make_examples, local_batch=batch, make_synthetic=make
-  )
-  return steps.train_step(
-    make_examples=examples, update=update, steps_per_call=steps_per_call
-  )
-
-
 def photo_train_step(experiment: experiments.Experiment) -> Callable:
-  """The step of the second stage; one object, one program."""
+  """The step of the second stage; of equal settings one object, one program."""
   settings = experiment.bootstrap
-  return _photo_step(
-    experiment.encoder,
-    experiment.optimizer,
-    experiment.layout,
-    experiment.options.face_mask,
-    settings.objective,
-    settings.fine_tuning,
-    experiment.loss,
-    experiment.make_examples,
-    parallel.local_batch_size(experiment.batch_size),
-    experiment.schedule.steps_per_call,
+  return steps.train_step(
+    make_examples=parallel.bind(
+      photo_steps.make_examples,
+      local_batch=parallel.local_batch_size(experiment.batch_size),
+      make_synthetic=experiment.make_examples,
+    ),
+    update=parallel.bind(
+      photo_steps.update,
+      encoder=experiment.encoder,
+      optimizer=experiment.optimizer,
+      layout=experiment.layout,
+      face_mask=experiment.options.face_mask,
+      objective=settings.objective,
+      tuning=settings.fine_tuning,
+      loss=experiment.loss,
+    ),
+    steps_per_call=experiment.schedule.steps_per_call,
   )
 
 

@@ -17,8 +17,10 @@ from facerec_jax.bootstrapping import guards
 from facerec_jax.bootstrapping import learning
 from facerec_jax.bootstrapping import readings
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 from facerec_jax.training import metric_writer
 from facerec_jax.training import steps
+from facerec_jax.training import stopping
 
 FOLDER = "rounds"
 
@@ -50,26 +52,47 @@ def run(
     NothingFitsError: no photograph is left.
     CollapseError: see `guards.check`.
     ReadingError: see `readings.load`.
+    ConfigChangedError: the work folder is of another run.
+    CheckpointError: checkpoints are damaged, or cannot be written.
     NotFiniteError: see `loop.train`.
   """
-  context = learning.create_context(experiment, start, photos)
-  checkpointer = checkpoint.Checkpointer(
-    workdir, keep_latest=experiment.keep_checkpoints
+  with stopping.StopRequest() as request:
+    context = learning.create_context(experiment, start, photos)
+    checkpointer = checkpoint.Checkpointer(
+      workdir,
+      keep_latest=experiment.keep_checkpoints,
+      facts=experiments.facts(experiment),
+    )
+    state = _first_state(experiment, checkpointer, start)
+    writer = metric_writer.MetricWriter(workdir, resumed_at=int(state.step))
+    learn = functools.partial(
+      learning.learn,
+      context,
+      checkpointer=checkpointer,
+      writer=writer,
+      stop=stopping.agreement(request),
+    )
+    try:
+      return _rounds(context, state, workdir / FOLDER, learn, writer)
+    finally:
+      writer.close()
+      checkpointer.close()
+
+
+def _first_state(experiment, checkpointer, start):
+  if checkpointer.latest_step is None:
+    return learning.begin(
+      experiment, start.replace(step=jnp.zeros((), jnp.int32))
+    )
+  config_changes.check(
+    checkpointer,
+    experiment.config,
+    experiments.facts(experiment),
+    free_keys=experiments.FREE_KEYS,
   )
-  state = start.replace(step=jnp.zeros((), jnp.int32))
-  state = learning.begin(experiment, state)
-  if checkpointer.latest_step is not None:
-    state = checkpointer.restore(scenes.state_template(experiment))
-    logging.info("resumed at step %d", int(state.step))
-  writer = metric_writer.MetricWriter(workdir)
-  learn = functools.partial(
-    learning.learn, context, checkpointer=checkpointer, writer=writer
-  )
-  try:
-    return _rounds(context, state, workdir / FOLDER, learn, writer)
-  finally:
-    writer.close()
-    checkpointer.close()
+  state = checkpointer.restore(scenes.state_template(experiment))
+  logging.info("resumed at step %d", int(state.step))
+  return state
 
 
 def _rounds(context, state, folder, learn: Callable, writer):

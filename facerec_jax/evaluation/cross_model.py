@@ -225,9 +225,9 @@ def _heat_maps(encoder, folder, measured):
       encoder.model,
       np.asarray(encoder.model.mean),
       value,
-      label=f"mean {label}, mm",
+      label="mean over the faces, mm",
     )
-    yield report.Figure(path, f"mean {label} of the neutral face")
+    yield report.Figure(path, f"{label} of the neutral face, mean")
 
 
 def _extremes(encoder, folder, faces, read, measured):
@@ -236,7 +236,7 @@ def _extremes(encoder, folder, faces, read, measured):
     folder,
     errors,
     lambda k: _row(encoder, faces.image[k], read[k], measured[k].reading),
-    columns=("image", "read face", f"scan distance, 0-{_LIMIT:g} mm"),
+    columns=("image", "read face", f"distance, 0-{_LIMIT:g} mm"),
     label=lambda k: f"{measured[k].example.name}: {errors[k]:.2f} mm",
     caption="by scan-to-mesh distance",
   )

@@ -107,7 +107,7 @@ class Grouper:
     for name, limits in BANDED_MODES.items():
       if name in self._names[: self._layout.identity]:
         value = float(code.identity[self._names.index(name)])
-        found[name] = band(value, limits, _band_labels(name, limits))
+        found[name] = band(value, limits, _band_labels(limits))
     return found
 
   def _tone(self, coefficients):
@@ -121,6 +121,6 @@ class Grouper:
     return band(mean, EXPRESSION_LIMITS, EXPRESSION_CLASSES)
 
 
-def _band_labels(name, limits):
+def _band_labels(limits):
   low, high = limits
-  return (f"{name} < {low:g}", f"{low:g} to {high:g}", f"{name} > {high:g}")
+  return (f"< {low:g}", f"{low:g} to {high:g}", f"> {high:g}")

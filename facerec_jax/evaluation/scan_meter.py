@@ -14,8 +14,6 @@ from facerec_jax.face import morphable_model
 
 # Metric -> whether the alignment may scale.
 RULES = {"now_mm": True, "metric_mm": False}
-# A vertex farther than this from all measured points has no value, mm.
-_APART = 6.0
 
 
 class Reading(NamedTuple):
@@ -76,7 +74,7 @@ class ScanMeter:
         name: outcome.Distances(*(m.distance for m in pair))
         for name, pair in found.items()
       },
-      _at_vertices(scaled.move(points), scan.points[scaled.index], scaled),
+      _at_vertices(scaled.move(points), scan, scaled),
     )
 
   def _face(self, points):
@@ -91,9 +89,12 @@ def _measured_triangles(model):
   return triangles[~marked[triangles].any(axis=1)]
 
 
-def _at_vertices(vertices, points, measured):
-  gap, index = spatial.cKDTree(points).query(vertices)
-  return np.where(gap < _APART, measured.distance[index], np.nan)
+def _at_vertices(vertices, scan, measured):
+  """The distance of the scan's nearest point; NaN outside of its sphere."""
+  tree = spatial.cKDTree(scan.points[measured.index])
+  center, radius = scan_distance.sphere(scan.landmarks)
+  inside = np.linalg.norm(vertices - center, axis=1) < radius
+  return np.where(inside, measured.distance[tree.query(vertices)[1]], np.nan)
 
 
 def pool(readings) -> dict[str, outcome.Distances]:

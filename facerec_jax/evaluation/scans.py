@@ -126,7 +126,7 @@ def _heat_map(encoder, folder, readings):
     encoder.model,
     np.asarray(encoder.model.mean),
     scan_meter.mean_of_vertices(readings),
-    label="mean distance from the scan, mm",
+    label="mean over the photographs, mm",
   )
   return report.Figure(path, "mean distance from the scan")
 

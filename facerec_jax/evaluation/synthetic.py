@@ -28,7 +28,7 @@ _TEXT = (
   "held-out data. Errors of the whole shape are after rigid alignment."
 )
 _CHUNK = 16
-_LIMIT = 8.0
+_LIMIT = 10.0
 
 
 def run(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 NUM_LANDMARKS = 68
 GROUPS = {
@@ -38,6 +39,9 @@ MIRROR = (
 # Side of the framing square in units of the spread of the inner landmarks: the
 # square spans about 230 mm at the face, from hair line to below the chin.
 FRAME_SPREADS = 5.2
+# What a jaw point may slide along: skin within this height, mm, of its own,
+# inward until this share of its distance from the midline.
+_LINE_HALF_HEIGHT, _LINE_END = 3.5, 0.2
 
 
 def framing(points):
@@ -60,6 +64,56 @@ def framing(points):
   return center, FRAME_SPREADS * spread
 
 
+def contour_lines(points, skin, places) -> np.ndarray:
+  """Vertices that each jaw point may slide along when the head turns.
+
+  Args:
+    points: [V, 3] mm, the mean face.
+    skin: [V] bool, outer skin.
+    places: [68] vertices of the landmarks.
+
+  Returns:
+    [17, n] vertices, filled up with the point's own, which comes first.
+  """
+  points = np.asarray(points)
+  lines = []
+  for place in np.asarray(places)[list(GROUPS["jaw"])]:
+    side, height, depth = points[place]
+    inward = points[:, 0] / side if abs(side) > 1.0 else np.zeros(len(points))
+    near = skin & (np.abs(points[:, 1] - height) < _LINE_HALF_HEIGHT)
+    near &= (inward > _LINE_END) & (points[:, 2] > depth)
+    lines.append([place, *np.flatnonzero(near)])
+  longest = max(map(len, lines))
+  return np.array([line + line[:1] * (longest - len(line)) for line in lines])
+
+
+def on_contour(points, line_points):
+  """Landmarks whose jaw points lie where the visible outline is.
+
+  Landmark marching: detectors follow the outline of a turned head, on the far
+  side of which lies another vertex of the same height than in front (Zhu et
+  al. 2015, High-fidelity pose and expression normalization). Models' own
+  landmarks, of which training knows, stay the same vertices; this is for
+  comparing them with what detectors see.
+
+  Args:
+    points: [68, 2] pixels, the model's landmarks.
+    line_points: [17, n, 2] pixels, vertices of `contour_lines`.
+
+  Returns:
+    [68, 2]; each jaw point is the vertex of its line that lies farthest out,
+    along the line through the outer canthi.
+  """
+  right, left = OUTER_CANTHI
+  across = points[left] - points[right]
+  middle = len(GROUPS["jaw"]) // 2
+  outward = jnp.sign(jnp.arange(len(GROUPS["jaw"])) - middle)
+  reach = outward[:, None] * (line_points @ across)
+  farthest = jnp.argmax(reach, axis=1)
+  jaw = jnp.take_along_axis(line_points, farthest[:, None, None], axis=1)[:, 0]
+  return jnp.concatenate([jaw, points[len(jaw) :]])
+
+
 def normalized_mean_error(predicted, true, indices=INNER):
   """Mean point distance in units of the true outer-canthal distance.
 
@@ -78,21 +132,22 @@ def normalized_mean_error(predicted, true, indices=INNER):
   return distance / scale
 
 
-def face_outline(points):
+def face_outline(points, *, lift: float = 0.4):
   """Polygon around the face: jaw line, then over the brows.
 
-  The brow line is raised by 0.4 of the distance between brows and eyes, to take
-  in the lower forehead, as hull masks of photographs do.
+  The brow line is raised to take in the lower forehead, as hull masks of
+  photographs do.
 
   Args:
     points: [68, 2] pixels.
+    lift: by how many distances between brows and eyes.
 
   Returns:
     [27, 2] pixels.
   """
   brows = points[17:27]
-  lift = 0.4 * (brows.mean(axis=0) - points[36:48].mean(axis=0))
-  return jnp.concatenate([points[:17], (brows + lift)[::-1]])
+  up = lift * (brows.mean(axis=0) - points[36:48].mean(axis=0))
+  return jnp.concatenate([points[:17], (brows + up)[::-1]])
 
 
 def polygon_mask(polygon, *, height: int, width: int) -> jax.Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy import linalg
 from scipy import optimize
@@ -18,7 +19,9 @@ from facerec_jax.face import landmarks as landmark_groups
 from facerec_jax.face.morphable_model import MorphableModel
 from facerec_jax.model_files.builtin import expression
 from facerec_jax.model_files.builtin import measurements
+from facerec_jax.synthesis import emotion_basis
 from facerec_jax.synthesis import emotions
+from facerec_jax.synthesis import expression_units
 
 # mm: outer canthi of the face that the table is written for.
 _CANTHI = 90.4
@@ -59,7 +62,7 @@ def unit_coefficients(
   places = np.asarray(model.mean, float)[np.asarray(model.landmarks)]
   left, right = landmark_groups.OUTER_CANTHI
   size = np.linalg.norm(places[left] - places[right]) / _CANTHI
-  system, bounds = _system(model), _bounds(model)
+  system, bounds = _system(model), limits(model)
   names, rows = [], []
   for name, displacement in _targets(places):
     names.append(name)
@@ -123,7 +126,8 @@ def _visible_weight(model):
   return weight
 
 
-def _bounds(model):
+def limits(model: MorphableModel) -> tuple[np.ndarray, np.ndarray]:
+  """Smallest and largest coefficients of plausible faces, each [Ke]."""
   count = model.expression.shape[-1]
   if model.expression_kind == "blendshape":
     return np.zeros(count), np.ones(count)
@@ -146,6 +150,33 @@ def _solve(system, displacement, bounds):
   return np.clip(found, low, high)
 
 
+def emotion_units(model: MorphableModel) -> emotion_basis.EmotionBasis:
+  """The action units of a model: its own columns, or the ones solved for it.
+
+  Args:
+    model: with expressions.
+
+  Returns:
+    The units as coefficients of the model.
+
+  Raises:
+    ValueError: the model has no expressions.
+  """
+  names = tuple(model.expression_names)
+  count = model.expression.shape[-1]
+  is_acted = model.expression_kind == "blendshape" and (
+    expression_units.find_units(names, count).are_action_units
+  )
+  if is_acted:
+    columns = np.eye(count)
+  else:
+    names, columns = unit_coefficients(model)
+  arrays = (columns, *limits(model))
+  return emotion_basis.EmotionBasis(
+    *(jnp.asarray(array, jnp.float32) for array in arrays), names=names
+  )
+
+
 def emotion_coefficients(model: MorphableModel) -> np.ndarray:
   """The seven expressions, in the order of `emotions.CLASSES`.
 
@@ -158,7 +189,7 @@ def emotion_coefficients(model: MorphableModel) -> np.ndarray:
     [7, Ke] coefficients.
   """
   names, units = unit_coefficients(model)
-  low, high = _bounds(model)
+  low, high = limits(model)
   rows = []
   for label in emotions.CLASSES:
     variant = max(emotions.EMOTIONS[label], key=lambda v: v.share)

@@ -7,9 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import spatial
 
-# Candidates whose triangles are examined exactly.
-_CANDIDATES = 8
-
 
 class Places(NamedTuple):
   """Points on a mesh.
@@ -59,14 +56,18 @@ class Surface:
     spacing: mm between the samples by which candidates are found.
     turn: mm that a surface turned by one radian counts as farther away; 0
       leaves directions out.
+    candidates: nearest samples whose triangles are examined exactly.
   """
 
-  def __init__(self, points, triangles, *, spacing=2.0, turn=10.0):
+  def __init__(
+    self, points, triangles, *, spacing=2.0, turn=10.0, candidates=8
+  ):
     self._points, self._triangles = np.asarray(points, float), triangles
     self._turn = turn
     self._normals = vertex_normals(self._points, triangles)
     owner, weights = _samples(self._points, triangles, spacing)
     self._owner = owner
+    self._candidates = min(candidates, len(owner))
     corners = triangles[owner]
     places = _mean(self._points[corners], weights)
     normals = unit(_mean(self._normals[corners], weights))
@@ -85,7 +86,7 @@ class Surface:
     """
     points = np.asarray(points, float)
     normals = np.zeros_like(points) if normals is None else normals
-    count = min(_CANDIDATES, len(self._owner))
+    count = self._candidates
     index = self._tree.query(self._key(points, normals), count)[1]
     candidate = self._owner[index.reshape(len(points), count)]
     corners = self._points[self._triangles[candidate]]

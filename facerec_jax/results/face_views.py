@@ -93,15 +93,26 @@ def draw(
     albedo=jnp.zeros_like(model.albedo),
   )
   rendering = _draw(model, code)
-  outline = np.asarray(_face_mask(model, code), np.float32)
-  outline = cv2.GaussianBlur(outline, None, _FEATHER)
   return FaceViews(
     rendering=rendering,
-    face=rendering._replace(alpha=rendering.alpha * outline),
+    face=_cut_out(model, code, rendering),
     geometry=_draw(clay, studio),
     right=_draw(model, _turn(model, studio, _TURN)),
     left=_draw(model, _turn(model, studio, -_TURN)),
   )
+
+
+def draw_face(
+  model: morphable_model.MorphableModel, code: code_vector.CodeVector
+) -> View:
+  """Draws `FaceViews.face` alone."""
+  return _cut_out(model, code, _draw(model, code))
+
+
+def _cut_out(model, code, rendering):
+  outline = np.asarray(_face_mask(model, code), np.float32)
+  outline = cv2.GaussianBlur(outline, None, _FEATHER)
+  return rendering._replace(alpha=rendering.alpha * outline)
 
 
 def photometric_error(photo: np.ndarray, view: View) -> float:

@@ -24,7 +24,7 @@ YAWS = (-50.0, 0.0, 50.0)
 _SIZE, _SAMPLES = 320, 2
 # Height of the space that is seen, mm; around the middle of the inner
 # landmarks, moved by so much towards the head's middle.
-_HEIGHT = 240.0
+_HEIGHT = 265.0
 _ABOUT = np.array([0.0, 5.0, -40.0])
 _BACKGROUND = 1.0
 

@@ -1,14 +1,14 @@
-"""Coloured meshes for other programs: glb and obj.
+"""Meshes as files for other programs: glb with sliders, obj, ply.
 
 * glb (glTF 2.0): metre, y up, face toward +z, which is our frame scaled by
-  0.001. Vertex colours are LINEAR RGB by the standard ("linear multiplier of
-  the base colour"), so albedo is stored as it is; Blender and three.js then
-  show the sRGB look. The material is rough and not metallic: glTF's default is
-  a metal, in which a face looks black.
-* obj: millimetre, as its first line says. Vertex colours follow the
-  coordinates ("v x y z r g b", 0 to 1), which Blender and MeshLab read as sRGB.
+  0.001; the face at rest and its sliders (`gltf`).
+* obj: millimetre, as its first line says. With a texture there are an mtl and a
+  png file beside it; else the colours follow the coordinates
+  ("v x y z r g b", sRGB, 0 to 1, as Blender and MeshLab read them).
+* ply: millimetre, sRGB colours at the vertices.
 
-Both keep the order of vertices and triangles.
+obj and ply hold the face with its expression. All keep the order of vertices
+and (within a material) of triangles.
 """
 
 from __future__ import annotations
@@ -17,92 +17,100 @@ import os
 import pathlib
 
 import numpy as np
+from PIL import Image
 
 from facerec_jax.render import color
+from facerec_jax.results import face_mesh
+from facerec_jax.results import gltf
 
-METERS_PER_MM = 0.001
-# Skin without its sheen.
-_ROUGHNESS = 0.8
 # Digits after the point in obj files: 0.1 micrometre.
 _DIGITS = 4
+_UNIT = "unit: millimetre, y up"
 
 
 def write_mesh(
-  path: str | os.PathLike, vertices, triangles, colors
-) -> pathlib.Path:
+  path: str | os.PathLike, mesh: face_mesh.Mesh
+) -> list[pathlib.Path]:
   """Writes a mesh; the ending of the path decides on the format.
 
   Args:
-    path: ends in .glb or .obj.
-    vertices: [V, 3] mm.
-    triangles: [T, 3] integers, counter-clockwise seen from outside.
-    colors: [V, 3] linear RGB in [0, 1].
+    path: ends in .glb, .obj or .ply.
+    mesh: what to write.
 
   Returns:
-    The path.
+    The files: the path, for a textured obj NAME.mtl and NAME.png as well.
 
   Raises:
-    ValueError: another ending, or shapes that do not fit.
+    ValueError: another ending.
   """
   path = pathlib.Path(path)
   if path.suffix not in _FORMATS:
     raise ValueError(
-      f"{path}: got a mesh file ending in {path.suffix!r}, wanted "
-      f"{' or '.join(_FORMATS)}"
+      f"{path}: got a mesh file ending in {path.suffix!r}, wanted one of "
+      f"{', '.join(_FORMATS)}"
     )
-  vertices = np.asarray(vertices, np.float64)
-  colors = np.asarray(colors, np.float32)
-  if vertices.ndim != 2 or vertices.shape[1] != 3:
-    raise ValueError(f"mesh: got vertices {vertices.shape}, wanted (V, 3)")
-  if colors.shape != vertices.shape:
-    raise ValueError(
-      f"mesh: got colors {colors.shape}, wanted {vertices.shape} as vertices"
-    )
-  encode = _FORMATS[path.suffix]
-  path.write_bytes(encode(vertices, np.asarray(triangles), colors))
-  return path
+  files = _FORMATS[path.suffix](path.stem, mesh)
+  for name, content in files.items():
+    (path.parent / name).write_bytes(content)
+  return [path.parent / name for name in files]
 
 
-def _encode_glb(vertices, triangles, colors) -> bytes:
-  from trimesh import visual
-  from trimesh.exchange import gltf
-
-  mesh = _mesh(vertices * METERS_PER_MM, triangles)
-  material = visual.material.PBRMaterial(
-    name="skin", metallicFactor=0.0, roughnessFactor=_ROUGHNESS
-  )
-  mesh.visual = visual.TextureVisuals(material=material)
-  mesh.visual.vertex_attributes["color"] = _to_bytes(colors)
-  return gltf.export_glb(mesh, include_normals=True)
+def _encode_glb(stem, mesh):
+  return {f"{stem}.glb": gltf.encode(mesh)}
 
 
-def _encode_obj(vertices, triangles, colors) -> bytes:
+def _encode_obj(stem, mesh):
   from trimesh import visual
   from trimesh.exchange import obj
 
-  mesh = _mesh(vertices, triangles)
-  srgb = _to_bytes(np.asarray(color.linear_to_srgb(colors)))
-  mesh.visual = visual.ColorVisuals(mesh, vertex_colors=srgb)
-  text = obj.export_obj(
-    mesh,
-    include_normals=True,
-    digits=_DIGITS,
-    header="unit: millimetre, y up; vertex colours: sRGB, 0 to 1",
+  solid = _trimesh(mesh)
+  options = {"include_normals": True, "digits": _DIGITS}
+  if mesh.texture is None:
+    header = f"{_UNIT}; vertex colours: sRGB, 0 to 1"
+    text = obj.export_obj(solid, header=header, **options)
+    return {f"{stem}.obj": text.encode()}
+  material = visual.material.SimpleMaterial(
+    image=Image.fromarray(mesh.texture),
+    name=stem,
+    diffuse=[255] * 3,
+    ambient=[0] * 3,
+    specular=[0] * 3,
   )
-  return text.encode()
+  solid.visual = visual.TextureVisuals(uv=mesh.uv, material=material)
+  text, files = obj.export_obj(
+    solid,
+    header=_UNIT,
+    mtl_name=f"{stem}.mtl",
+    return_texture=True,
+    **options,
+  )
+  return {f"{stem}.obj": text.encode(), **files}
 
 
-# Encoders of files by ending.
-_FORMATS = {".glb": _encode_glb, ".obj": _encode_obj}
+def _encode_ply(stem, mesh):
+  from trimesh.exchange import ply
+
+  content = ply.export_ply(_trimesh(mesh), vertex_normal=True)
+  return {f"{stem}.ply": content}
 
 
-def _mesh(vertices, triangles):
+# {file name: content} of a file name without its ending, by ending.
+_FORMATS = {".glb": _encode_glb, ".obj": _encode_obj, ".ply": _encode_ply}
+
+
+def _trimesh(mesh):
   import trimesh
+  from trimesh import visual
 
   # Not processed: that would merge and reorder vertices.
-  return trimesh.Trimesh(vertices, triangles, process=False)
-
-
-def _to_bytes(colors):
-  opaque = np.concatenate([colors, np.ones_like(colors[:, :1])], axis=1)
-  return np.round(np.clip(opaque, 0, 1) * 255).astype(np.uint8)
+  solid = trimesh.Trimesh(
+    mesh.vertices,
+    mesh.triangles,
+    vertex_normals=mesh.normals,
+    process=False,
+  )
+  srgb = np.asarray(color.linear_to_srgb(np.asarray(mesh.colors, np.float32)))
+  opaque = np.concatenate([srgb, np.ones_like(srgb[:, :1])], axis=1)
+  colors = np.round(255 * opaque).astype(np.uint8)
+  solid.visual = visual.ColorVisuals(solid, vertex_colors=colors)
+  return solid

@@ -61,7 +61,7 @@ def cumulative_curves(
     axes.set_xlim(0.0, 1.02 * end if end > 0 else 1.0)
     axes.set_ylim(0.0, 100.0)
     axes.set_xlabel(label)
-    axes.set_ylabel("share at most so large, %")
+    axes.set_ylabel("share of errors below, %")
     axes.legend(loc="lower right", frameon=False)
     figure.tight_layout()
   return pathlib.Path(path)
@@ -136,6 +136,7 @@ def heat_picture(
   with _figure(path, 2.2 * len(views) + 1.1, 2.5) as (figure, axes):
     axes.imshow(np.concatenate(views, axis=1))
     axes.set_axis_off()
+    axes.set_anchor("W")
     scale = cm.ScalarMappable(color_lib.Normalize(0.0, limit), COLOR_MAP)
     bar = figure.colorbar(scale, ax=axes, extend="max", fraction=0.04, pad=0.02)
     bar.set_label(label)

@@ -71,12 +71,11 @@ def pattern(key, *, height: int, width: int) -> jax.Array:
   slopes = _mostly_grey(shown[0] * (slopes.reshape(2, 4) - 0.5))
   image = 0.5 + _mostly_grey(base - 0.5)
   image = image + x[:, None] * slopes[0] + y[..., None] * slopes[1]
-  image += _noise(
-    noise_key, shown[1] * amplitudes**2, height=height, width=width
-  )
-  blocks = _mostly_grey(jax.random.uniform(block_key, (_BLOCKS, _BLOCKS, 4)))
-  image += shown[2] * _enlarge(
-    blocks - 0.5, height=height, width=width, smooth=False
+  blocks = jax.random.uniform(block_key, (_BLOCKS, _BLOCKS, 4)) - 0.5
+  image += _enlarge(
+    [*_noise(noise_key, shown[1] * amplitudes**2), shown[2] * blocks],
+    height=height,
+    width=width,
   )
   image += shown[3] * _stripes(stripe, x, y)[..., None]
   return jnp.square(jnp.clip(image, 0.0, 1.0))
@@ -87,24 +86,36 @@ def _mostly_grey(values):
   return values[..., :1] + _COLORFULNESS * values[..., 1:]
 
 
-def _noise(key, amplitudes, *, height, width):
-  """Smooth noise of several scales."""
+def _noise(key, amplitudes):
+  """Grids of smooth noise of several scales, [n, n, 4] each."""
   cells = max(_OCTAVES)
   uniform = jax.random.uniform(key, (len(_OCTAVES), cells, cells, 4)) - 0.5
-  total = 0.0
-  for octave, (count, grid) in enumerate(zip(_OCTAVES, uniform, strict=True)):
-    grid = _mostly_grey(grid[:count, :count])
-    grid = _enlarge(grid, height=height, width=width, smooth=True)
-    # Nature's spectrum: amplitudes fall with frequency.
-    total += 2.0 * amplitudes[octave] / (1 + octave) * grid
-  return total
+  # Nature's spectrum: amplitudes fall with frequency.
+  return [
+    2.0 * amplitudes[octave] / (1 + octave) * grid[:count, :count]
+    for octave, (count, grid) in enumerate(zip(_OCTAVES, uniform, strict=True))
+  ]
 
 
-def _enlarge(grid, *, height, width, smooth):
-  """[n, n, 3] -> [height, width, 3]: linear interpolation, or blocks."""
-  rows = _interpolation(height, grid.shape[0], smooth)
-  columns = _interpolation(width, grid.shape[1], smooth)
-  return jnp.einsum("hn,nmc,wm->hwc", rows, grid, columns)
+def _enlarge(grids, *, height, width):
+  """Sum of enlarged [n, n, 4] grids, [height, width, 3]; the last in blocks.
+
+  All grids pass at once, as blocks of one matrix: the image is written once.
+  """
+  smooth = [True] * (len(grids) - 1) + [False]
+  rows, columns = (
+    np.concatenate(
+      [
+        _interpolation(size, grid.shape[0], is_smooth)
+        for grid, is_smooth in zip(grids, smooth, strict=True)
+      ],
+      axis=1,
+    )
+    for size in (height, width)
+  )
+  channels = [_mostly_grey(grid).transpose(2, 0, 1) for grid in grids]
+  blocks = jax.vmap(jax.scipy.linalg.block_diag)(*channels)
+  return jnp.einsum("hn,cnm,wm->hwc", rows, blocks, columns)
 
 
 @functools.lru_cache(maxsize=32)

@@ -96,7 +96,7 @@ def sample_expression(
   draws = _draw(key, len(units.names))
   weights = _random_weights(draws, units)
   if units.are_action_units:
-    acted = _emotion_weights(draws, units, _other_label(draws))
+    acted, _ = _emotion_weights(draws, units, _other_label(draws))
     is_acted = draws.kind < neutral_share + emotion_share
     weights = jnp.where(is_acted, acted, weights)
   is_neutral = draws.kind < neutral_share
@@ -104,38 +104,55 @@ def sample_expression(
   return _to_columns(draws, units, weights, scale=scale)
 
 
+class ActedExpression(NamedTuple):
+  """An emotion as one face shows it.
+
+  Attributes:
+    weights: [Ke] of the columns, in [0, 1].
+    intensity: [] how far the units of the shown variant move, as a share of
+      their mean weights (least squares over these units, the person's mobility
+      included); 0 for neutral faces.
+  """
+
+  weights: jax.Array
+  intensity: jax.Array
+
+
 def sample_emotion(
-  key, model: morphable_model.MorphableModel, label
-) -> jax.Array:
+  key,
+  names: tuple[str, ...],
+  label,
+  *,
+  strength_limits: tuple[float, float] = emotions.STRENGTH_LIMITS,
+) -> ActedExpression:
   """Draws one face that shows an emotion.
 
   Args:
     key: randomness.
-    model: a blendshape model with columns named after action units.
+    names: of blendshape columns, action units among them.
     label: [] integer, index into `emotions.CLASSES`.
+    strength_limits: of the factor that multiplies all units.
 
   Returns:
-    [Ke] weights in [0, 1].
+    The expression.
 
   Raises:
-    ValueError: the model has no action units.
+    ValueError: no column is an action unit.
   """
-  units = expression_units.find_units(
-    model.expression_names, model.expression.shape[-1]
-  )
-  if model.expression_kind != "blendshape" or not units.are_action_units:
+  units = expression_units.find_units(names, len(names))
+  if not units.are_action_units:
     raise ValueError(
-      f"emotions need a model with action units: {model.name!r} has "
-      f"{model.expression_kind} expressions {model.expression_names[:3]}"
+      "emotions need a model with action units (AU12_L, ...): its "
+      f"{len(names)} expressions are {names[:3]}"
     )
   draws = _draw(key, len(units.names))
+  acted, mean = _emotion_weights(draws, units, label, strength_limits)
+  moved = _mobility(draws) * (acted @ mean) / jnp.maximum(mean @ mean, 1e-6)
   is_neutral = label == emotions.CLASSES.index("neutral")
-  weights = jnp.where(
-    is_neutral,
-    _neutral_weights(draws, units),
-    _emotion_weights(draws, units, label),
+  weights = jnp.where(is_neutral, _neutral_weights(draws, units), acted)
+  return ActedExpression(
+    _to_columns(draws, units, weights), jnp.where(is_neutral, 0.0, moved)
   )
-  return _to_columns(draws, units, weights)
 
 
 def _draw(key, num_units):
@@ -155,7 +172,10 @@ def _other_label(draws):
   return label + (label >= emotions.CLASSES.index("neutral"))
 
 
-def _emotion_weights(draws, units, label):
+def _emotion_weights(
+  draws, units, label, strength_limits=emotions.STRENGTH_LIMITS
+):
+  """A variant as this face shows it, and the mean weights of its units."""
   table = expression_units.emotion_table(units.names)
   row = distributions.choice(
     draws.pick, jnp.where(table.label == label, table.share, 0.0)
@@ -166,9 +186,11 @@ def _emotion_weights(draws, units, label):
   weight = jnp.clip(
     jnp.asarray(table.weight)[row] + spread, *emotions.WEIGHT_LIMITS
   )
-  low, high = emotions.STRENGTH_LIMITS
+  low, high = strength_limits
   strength = low + (high - low) * draws.strength
-  return strength * weight * (draws.order < jnp.asarray(table.active)[row])
+  active = jnp.asarray(table.active)[row]
+  mean = jnp.asarray(table.weight)[row] * (active == 1)
+  return strength * weight * (draws.order < active), mean
 
 
 def _neutral_weights(draws, units):
@@ -218,12 +240,14 @@ def _wandering_eyes(draws, units, weights):
   return weights
 
 
+def _mobility(draws):
+  """How far the person's face moves, 1 on average."""
+  return 1 + _MOBILITY_SPREAD * distributions.normal(draws.mobility, limit=2.0)
+
+
 def _to_columns(draws, units, weights, *, scale=1.0):
   """Applies mobility, rules and asymmetry; spreads units to columns."""
-  mobility = 1 + _MOBILITY_SPREAD * distributions.normal(
-    draws.mobility, limit=2.0
-  )
-  weights = _wandering_eyes(draws, units, mobility * weights)
+  weights = _wandering_eyes(draws, units, _mobility(draws) * weights)
   weights = jnp.clip(scale * weights, 0.0, 1.0)
   weights = unit_conflicts.resolve_conflicts(units, weights)
   tilt = _ASYMMETRY * distributions.normal(draws.tilt, limit=2.5)

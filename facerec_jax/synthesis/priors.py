@@ -29,6 +29,8 @@ _ALBEDO_LIMIT = 2.0
 # A mode named "sex" is half the difference of the means of men and women: two
 # peaks at +-1.
 _SEX_PEAK, _SEX_SPREAD = 1.0, 0.7
+# Least share of the spread of the other colour modes on the darkest skin.
+_LEAST_DETAIL = 0.25
 # Vertices that the exposure is metered on, at most, and codes drawn at once.
 _METERED_VERTICES = 400
 _CHUNK = 1024
@@ -89,6 +91,7 @@ def sample_code(
   *,
   camera: geometry.Camera,
   prior: Prior = DEFAULT,
+  expression=None,
 ) -> code_vector.CodeVector:
   """Draws the code of one face.
 
@@ -97,22 +100,22 @@ def sample_code(
     model: the morphable model.
     camera: reference camera of the image size.
     prior: ranges.
+    expression: [Ke] what the face shows; None draws that, too.
 
   Returns:
     A code with all coefficients of the model.
   """
   keys = jax.random.split(key, 6)
   identity = prior.identity_scale * _identity(keys[0], model)
-  albedo = prior.albedo_scale * distributions.normal(
-    jax.random.uniform(keys[1], model.albedo.shape[-1:]), limit=_ALBEDO_LIMIT
-  )
-  expression = expression_prior.sample_expression(
-    keys[2],
-    model,
-    neutral_share=prior.neutral_share,
-    emotion_share=prior.emotion_share,
-    scale=prior.expression_scale,
-  )
+  albedo = _albedo(keys[1], model, prior.albedo_scale)
+  if expression is None:
+    expression = expression_prior.sample_expression(
+      keys[2],
+      model,
+      neutral_share=prior.neutral_share,
+      emotion_share=prior.emotion_share,
+      scale=prior.expression_scale,
+    )
   rotation = prior.rotation_scale * pose_prior.sample_rotation(
     keys[3], wide_share=prior.wide_share, profile_share=prior.profile_share
   )
@@ -143,6 +146,7 @@ def make_bank(
   camera: geometry.Camera,
   size: int,
   prior: Prior = DEFAULT,
+  expressions=None,
 ) -> code_bank.CodeBank:
   """Draws the bank of a prior.
 
@@ -157,6 +161,7 @@ def make_bank(
     camera: reference camera of the image size.
     size: M.
     prior: ranges.
+    expressions: [M, Ke] what the faces show; None draws that, too.
 
   Returns:
     A bank without noise around its rows.
@@ -173,19 +178,28 @@ def make_bank(
     albedo=layout.albedo,
   )
   return code_bank.create(
-    _draw_rows(key, few, camera, layout=layout, size=size, prior=prior)
+    _draw_rows(
+      key, few, camera, expressions, layout=layout, size=size, prior=prior
+    )
   )
 
 
 @functools.partial(jax.jit, static_argnames=("layout", "size", "prior"))
-def _draw_rows(key, model, camera, *, layout, size, prior):
-  def row(index):
-    row_key = jax.random.fold_in(key, index)
-    return layout.flatten(
-      sample_code(row_key, model, camera=camera, prior=prior)
+def _draw_rows(key, model, camera, expressions, *, layout, size, prior):
+  def row(inputs):
+    index, expression = inputs
+    code = sample_code(
+      jax.random.fold_in(key, index),
+      model,
+      camera=camera,
+      prior=prior,
+      expression=expression,
     )
+    return layout.flatten(code)
 
-  return jax.lax.map(row, jnp.arange(size), batch_size=min(size, _CHUNK))
+  return jax.lax.map(
+    row, (jnp.arange(size), expressions), batch_size=min(size, _CHUNK)
+  )
 
 
 def _identity(key, model):
@@ -200,10 +214,32 @@ def _identity(key, model):
   return values.at[index].set(peak + _SEX_SPREAD * values[index])
 
 
+def _albedo(key, model, scale):
+  """N(0, 1) cut at 2; what marks dark skin takes a share of its light.
+
+  A linear model adds the same freckle to all skins. On skin that the first mode
+  makes darker than the mean the other modes vary less, by how much darker.
+  """
+  uniform = jax.random.uniform(key, model.albedo.shape[-1:])
+  values = scale * distributions.normal(uniform, limit=_ALBEDO_LIMIT)
+  mean = _middle_brightness(model.albedo_mean)
+  step = _middle_brightness(model.albedo[..., :1].sum(axis=-1))
+  share = jnp.clip(1 + values[:1].sum() * step / mean, _LEAST_DETAIL, 1.0)
+  return values.at[1:].multiply(share)
+
+
+def _middle_brightness(color):
+  return jnp.median(color.mean(axis=-1)[:: _metering_stride(len(color))])
+
+
+def _metering_stride(count):
+  return -(-count // _METERED_VERTICES)
+
+
 def _illumination(key, model, albedo, rotation, prior):
   """Light exposed for this face's own skin, metered on a few vertices."""
   light_key, exposure_key = jax.random.split(key)
-  stride = -(-model.num_vertices // _METERED_VERTICES)
+  stride = _metering_stride(model.num_vertices)
   index = np.arange(0, model.num_vertices, stride)
   few = morphable_model.restrict(model, index)
   # Normals of the mean face do for metering; they are shared by all codes.

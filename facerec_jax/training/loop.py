@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
-import math
+import functools
 import time
 from typing import Any
 
@@ -16,6 +16,9 @@ import tqdm
 from facerec_jax.training import checkpoint
 from facerec_jax.training import metric_writer
 from facerec_jax.training import parallel
+from facerec_jax.training import watching
+
+NotFiniteError = watching.NotFiniteError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Schedule:
     eval_every: evaluation on held-out data.
     checkpoint_every: saving.
     sample_every: sample images.
+    max_skipped_steps: steps in a row that may be skipped because their loss is
+      NaN or infinite; need not be a multiple of steps_per_call.
   """
 
   num_steps: int
@@ -37,6 +42,7 @@ class Schedule:
   eval_every: int = 0
   checkpoint_every: int = 0
   sample_every: int = 0
+  max_skipped_steps: int = 0
 
   def __post_init__(self):
     if self.num_steps < 1 or self.steps_per_call < 1:
@@ -44,7 +50,14 @@ class Schedule:
         f"schedule: num_steps {self.num_steps} and steps_per_call "
         f"{self.steps_per_call} must be at least 1"
       )
+    if self.max_skipped_steps < 0:
+      raise ValueError(
+        f"schedule: max_skipped_steps is {self.max_skipped_steps}, wanted 0 "
+        "or more"
+      )
     for name, value in dataclasses.asdict(self).items():
+      if name == "max_skipped_steps":
+        continue
       if value < 0 or value % self.steps_per_call:
         raise ValueError(
           f"schedule: {name} {value} is no multiple of steps_per_call "
@@ -55,10 +68,6 @@ class Schedule:
     """Whether an action of this name is due after `step` steps."""
     every = getattr(self, name)
     return step == self.num_steps or bool(every and step % every == 0)
-
-
-class NotFiniteError(Exception):
-  """Training diverged."""
 
 
 def train(
@@ -73,13 +82,14 @@ def train(
   evaluate: Callable[[Any], Mapping[str, float]],
   write_samples: Callable[[Any, int], None],
   batch_size: int,
+  stop: Callable[[], bool] = lambda: False,
 ) -> Any:
   """Trains from state.step to schedule.num_steps.
 
   Args:
     state: pytree with `step`, of one device.
     parallel_step: (replicated state, *constants) -> (state, metrics), takes
-      schedule.steps_per_call steps.
+      schedule.steps_per_call steps; metrics are scalars, or [steps_per_call].
     constants: replicated.
     schedule: what happens when.
     checkpointer: saves states.
@@ -88,90 +98,82 @@ def train(
     evaluate: replicated state -> held-out metrics.
     write_samples: (replicated state, step) -> None.
     batch_size: examples per step over all devices, for the rate.
+    stop: asked before each call; True saves and ends, see `stopping`.
 
   Returns:
-    The final state, of one device.
+    The final state, of one device; its `step` is smaller than
+    schedule.num_steps if it was stopped.
 
   Raises:
     NotFiniteError: a metric is NaN or infinite; the last checkpoint is kept.
+    CheckpointError: a checkpoint cannot be written.
   """
   step = int(state.step)
   replicated = parallel.replicate(state)
-  progress = tqdm.tqdm(
+  watch = watching.FiniteWatch(schedule.max_skipped_steps)
+  speed = watching.Speed(step, schedule.num_steps, batch_size)
+  save = functools.partial(checkpointer.save, config=config)
+  with _progress_bar(schedule, step, batch_size) as progress:
+    while step < schedule.num_steps and not stop():
+      # Nothing but the arguments crosses to the devices, and that explicitly.
+      with jax.transfer_guard("disallow"):
+        replicated, metrics = parallel_step(replicated, *constants)
+      step += schedule.steps_per_call
+      watch.add(step, metrics)
+      if schedule.is_due("log_every", step):
+        _log(writer, progress, step, watch.values(), speed)
+      progress.update(schedule.steps_per_call * batch_size)
+      due = _due(schedule, step)
+      if due:
+        # Nothing broken is evaluated or saved.
+        watch.values()
+        start = time.monotonic()
+        _after_step(
+          due, replicated, step, evaluate, write_samples, writer, save
+        )
+        speed.pause(time.monotonic() - start)
+  final = parallel.unreplicate(replicated)
+  if step < schedule.num_steps:
+    watch.values()
+    save(step, final)
+    logging.info(
+      "stopped at step %d of %d; the same command goes on from there",
+      step,
+      schedule.num_steps,
+    )
+  return final
+
+
+def _progress_bar(schedule, step, batch_size):
+  return tqdm.tqdm(
     total=schedule.num_steps * batch_size,
     initial=step * batch_size,
     unit="img",
     unit_scale=True,
     mininterval=1.0,
     # A bar is for terminals; files get the lines of the log.
-    disable=None,
+    disable=None if parallel.is_first_process() else True,
   )
-  rate = _Rate(step * batch_size)
-  while step < schedule.num_steps:
-    # Nothing but the arguments crosses to the devices, and nothing implicitly.
-    with jax.transfer_guard("disallow"):
-      replicated, metrics = parallel_step(replicated, *constants)
-    step += schedule.steps_per_call
-    if schedule.is_due("log_every", step):
-      values = _finite(jax.device_get(parallel.unreplicate(metrics)), step)
-      progress.set_postfix_str(f"loss {values['loss']:.3f}")
-      values["images_per_second"] = rate(step * batch_size)
-      writer.scalars(step, "train", values)
-    progress.update(schedule.steps_per_call * batch_size)
-    _after_step(
-      replicated,
-      step,
-      schedule,
-      evaluate=evaluate,
-      write_samples=write_samples,
-      writer=writer,
-      save=lambda state, held_out, step=step: checkpointer.save(
-        step, state, config, held_out
-      ),
-    )
-  progress.close()
-  return parallel.unreplicate(replicated)
 
 
-def _after_step(
-  replicated, step, schedule, *, evaluate, write_samples, writer, save
-):
-  due = {
-    name: schedule.is_due(name, step)
-    for name in ("eval_every", "sample_every", "checkpoint_every")
-  }
-  if not any(due.values()):
-    return
+def _log(writer, progress, step, values, speed):
+  if "loss" in values:
+    progress.set_postfix_str(f"loss {values['loss']:.3f}")
+  rate, note = speed.measure(step)
+  writer.scalars(step, "train", {**values, "images_per_second": rate}, note)
+
+
+def _due(schedule, step):
+  names = ("eval_every", "sample_every", "checkpoint_every")
+  return {name for name in names if schedule.is_due(name, step)}
+
+
+def _after_step(due, replicated, step, evaluate, write_samples, writer, save):
   held_out = None
-  if due["eval_every"]:
+  if "eval_every" in due:
     held_out = evaluate(replicated)
     writer.scalars(step, "eval", held_out)
-  if due["sample_every"]:
+  if "sample_every" in due:
     write_samples(replicated, step)
-  if due["checkpoint_every"]:
-    save(parallel.unreplicate(replicated), held_out)
-
-
-class _Rate:
-  """Images per second since the last call."""
-
-  def __init__(self, count):
-    self._count, self._time = count, time.monotonic()
-
-  def __call__(self, count):
-    now = time.monotonic()
-    rate = (count - self._count) / max(now - self._time, 1e-9)
-    self._count, self._time = count, now
-    return rate
-
-
-def _finite(metrics, step):
-  values = {name: float(value) for name, value in metrics.items()}
-  bad = [name for name, value in values.items() if not math.isfinite(value)]
-  if bad:
-    logging.error("step %d: %s", step, metric_writer.format_metrics(values))
-    raise NotFiniteError(
-      f"step {step}: {', '.join(bad)} not finite; lower "
-      "config.optimizer.learning_rate and resume from the last checkpoint"
-    )
-  return values
+  if "checkpoint_every" in due:
+    save(step, parallel.unreplicate(replicated), metrics=held_out)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
+from typing import NamedTuple
+
 import optax
 
 OPTIMIZERS = ("adam", "adamw", "adadelta")
 SCHEDULES = ("constant", "cosine")
 
 
+class Optimizer(NamedTuple):
+  """An `optax.GradientTransformation` that knows its learning rate.
+
+  Attributes:
+    init: params -> state.
+    update: (gradient, state, params) -> (updates, state).
+    learning_rate: step -> learning rate.
+  """
+
+  init: Callable
+  update: Callable
+  learning_rate: optax.Schedule
+
+
+# One object per setting: programs that use it need not be compiled again.
+@functools.lru_cache
 def create(
   *,
   name: str,
@@ -17,7 +37,7 @@ def create(
   weight_decay: float,
   max_gradient_norm: float,
   num_steps: int,
-) -> optax.GradientTransformation:
+) -> Optimizer:
   """Makes an optimizer.
 
   Args:
@@ -30,7 +50,7 @@ def create(
     num_steps: of the whole training.
 
   Returns:
-    The optax optimizer.
+    The optimizer.
 
   Raises:
     ValueError: an unknown name, or a setting that the optimizer ignores.
@@ -57,7 +77,7 @@ def create(
     optimizer = optax.chain(
       optax.clip_by_global_norm(max_gradient_norm), optimizer
     )
-  return optimizer
+  return Optimizer(*optimizer, learning_rate=rate)
 
 
 def learning_rate_schedule(

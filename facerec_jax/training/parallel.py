@@ -1,25 +1,28 @@
-"""Data parallelism: the only file that knows `pmap`."""
+"""Data parallelism: the only file that knows `pmap`, and of processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import functools
+from typing import Any
 
 from flax import jax_utils
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
+import numpy as np
 
 # Name of the device axis: batch statistics, gradients and metrics are averaged
-# over it.
+# over it. It spans the devices of all processes.
 AXIS = "device"
 
 
 @functools.lru_cache
 def parallelize(function: Callable, *, donate: bool = False) -> Callable:
-  """Runs a function on every local device; one program per function object.
+  """Runs a function on every device; one program per function object.
 
-  Inside, `AXIS` names the device axis. All arguments have a leading device
-  axis (see `replicate`).
+  Inside, `AXIS` names the device axis. All arguments have a leading axis of
+  this process' devices (see `replicate`).
 
   Args:
     function: of one device's arrays.
@@ -31,6 +34,17 @@ def parallelize(function: Callable, *, donate: bool = False) -> Callable:
   return jax.pmap(
     function, axis_name=AXIS, donate_argnums=(0,) if donate else ()
   )
+
+
+@functools.lru_cache
+def bind(function: Callable, **named) -> Callable:
+  """A partial function; of equal arguments the same object, hence program.
+
+  Args:
+    function: as for `functools.partial`.
+    **named: hashable arguments.
+  """
+  return functools.partial(function, **named)
 
 
 def replicate(tree):
@@ -47,6 +61,56 @@ def _identity(tree):
 def unreplicate(tree):
   """Takes the first device's copy."""
   return jax_utils.unreplicate(tree)
+
+
+def to_host(tree):
+  """The first local device's copy as NumPy arrays; computes nothing."""
+  return jax.tree.map(
+    lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], tree
+  )
+
+
+def num_processes() -> int:
+  """Processes that train together."""
+  return jax.process_count()
+
+
+def is_first_process() -> bool:
+  """Whether this process is the one that writes."""
+  return jax.process_index() == 0
+
+
+def from_first_process(tree: Any) -> Any:
+  """The first process' arrays, on all processes; every one must call this."""
+  if num_processes() == 1:
+    return tree
+  # As bytes: sums, which carry the values, would lose the sign of -0.
+  tree = jax.tree.map(np.asarray, tree)
+  sent = multihost_utils.broadcast_one_to_all(
+    jax.tree.map(lambda leaf: leaf.reshape(-1).view(np.uint8), tree)
+  )
+  return jax.tree.map(
+    lambda leaf, got: np.asarray(got).view(leaf.dtype).reshape(leaf.shape),
+    tree,
+    sent,
+  )
+
+
+def any_process(flag: bool) -> Callable[[], bool]:
+  """Asks all processes without waiting; every one must call this.
+
+  Args:
+    flag: this process' answer.
+
+  Returns:
+    () -> whether any process' flag is set; waits for the answer.
+  """
+  sums = parallelize(_sum)(jax_utils.replicate(jnp.int32(flag)))
+  return lambda: bool(unreplicate(sums))
+
+
+def _sum(value):
+  return jax.lax.psum(value, AXIS)
 
 
 def global_indices(local_batch: int) -> jax.Array:

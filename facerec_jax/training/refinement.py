@@ -30,7 +30,7 @@ class Schedule:
   """
 
   steps: int
-  step_size: float = 0.08
+  step_size: float = 0.2
   first_stage: float = 0.2
 
   def __post_init__(self):

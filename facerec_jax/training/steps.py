@@ -14,6 +14,7 @@ import optax
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.synthesis import code_bank
+from facerec_jax.training import gradients
 from facerec_jax.training import losses
 from facerec_jax.training import parallel
 
@@ -126,6 +127,9 @@ def update(
   optimizer: optax.GradientTransformation,
   loss: losses.Loss,
   layout: code_vector.CodeLayout,
+  learning_rate: optax.Schedule | None = None,
+  accumulate_steps: int = 1,
+  skip_not_finite: bool = False,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """Learns from one batch; runs under `parallel.parallelize`.
 
@@ -137,36 +141,58 @@ def update(
     optimizer: gradients -> updates.
     loss: terms and weights.
     layout: of the codes.
+    learning_rate: of the optimizer, for the metrics.
+    accumulate_steps: parts of the batch that pass through the encoder in turn,
+      for batches that do not fit into memory at once. BatchNorm normalizes
+      each part by itself; without it the gradient is that of the whole batch.
+    skip_not_finite: leave everything but `step` as it is where the loss or the
+      gradient is NaN or infinite; the metric `skipped` is then 1, else 0.
 
   Returns:
     (state after the step, metrics averaged over devices).
   """
 
-  def loss_of(params):
-    variables = {"params": params, "batch_stats": state.batch_stats}
+  def loss_of(params, batch_stats, images, codes):
     output, mutated = encoder.apply(
-      variables, examples.image, train=True, mutable=["batch_stats"]
+      {"params": params, "batch_stats": batch_stats},
+      images,
+      train=True,
+      mutable=["batch_stats"],
     )
-    codes = state.code_mean + state.code_std * output
+    read = state.code_mean + state.code_std * output
     total, terms = losses.total_loss(
-      loss, scene.space, codes, examples.code, layout=layout
+      loss, scene.space, read, codes, layout=layout
     )
     return total, (terms, mutated.get("batch_stats", {}))
 
-  gradient, (terms, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+  gradient, terms, batch_stats = gradients.accumulate(
+    loss_of,
+    state.params,
+    state.batch_stats,
+    (examples.image, examples.code),
+    num_parts=accumulate_steps,
+  )
   gradient, terms = parallel.mean((gradient, terms))
   updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-  metrics = {**terms, "gradient_norm": optax.tree.norm(gradient)}
-  state = state.replace(
-    step=state.step + 1,
+  norm = optax.tree.norm(gradient)
+  new = state.replace(
     params=optax.apply_updates(state.params, updates),
     # Cross-replica BatchNorm: equal on every device already.
     batch_stats=batch_stats,
     opt_state=opt_state,
   )
-  return state, metrics
+  metrics = {**terms, "gradient_norm": norm}
+  if skip_not_finite:
+    finite = jnp.isfinite(terms["loss"]) & jnp.isfinite(norm)
+    new = jax.tree.map(functools.partial(jnp.where, finite), new, state)
+    metrics["skipped"] = 1.0 - finite
+  if learning_rate is not None:
+    metrics["learning_rate"] = jnp.asarray(learning_rate(state.step))
+  metrics["parameter_norm"] = optax.tree.norm(new.params)
+  return new.replace(step=state.step + 1), metrics
 
 
+@functools.lru_cache
 def train_step(
   *, make_examples: Callable, update: Callable, steps_per_call: int
 ) -> Callable:
@@ -179,7 +205,7 @@ def train_step(
   Args:
     make_examples: (scene, step) -> examples, of one device.
     update: (state, scene, examples) -> (state, metrics), of one device.
-    steps_per_call: steps in one call; metrics are of the last one.
+    steps_per_call: steps in one call; metrics have an axis of so many.
 
   Returns:
     The step.
@@ -197,7 +223,6 @@ def train_step(
     def body(state, _):
       return update(state, scene, make_examples(scene, state.step))
 
-    state, metrics = jax.lax.scan(body, state, None, length=steps_per_call)
-    return state, jax.tree.map(lambda values: values[-1], metrics)
+    return jax.lax.scan(body, state, None, length=steps_per_call)
 
   return parallel.parallelize(several, donate=True)

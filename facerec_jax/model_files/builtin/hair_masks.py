@@ -121,11 +121,11 @@ def line_shifts(at: color_masks.Places) -> dict[str, np.ndarray]:
   across, random = np.abs(u), np.random.default_rng(17)
   front = smoothstep(20, 50, v)
   shifts = {
-    "hair_line": 4.0 * bump(u, 62) * front,
-    "temples": 4.5 * bump(across - 44, 15) * front,
-    "hair_peak": -3.5 * bump(u, 12) * front,
-    "sideburns": -5.0 * smoothstep(20, -10, v) * bump(across - 104, 16),
-    "hair_line_asymmetry": 2.5 * np.tanh(u / 25) * bump(u, 60) * front,
+    "hair_line": 7.0 * bump(u, 62) * front,
+    "temples": 7.0 * bump(across - 44, 15) * front,
+    "hair_peak": -6.0 * bump(u, 12) * front,
+    "sideburns": -8.0 * smoothstep(20, -10, v) * bump(across - 104, 16),
+    "hair_line_asymmetry": 4.0 * np.tanh(u / 25) * bump(u, 60) * front,
   }
   for k in range(2):
     waves = random.uniform(0.06, 0.16, 4), random.uniform(0, 2 * np.pi, 4)

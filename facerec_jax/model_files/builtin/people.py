@@ -70,8 +70,8 @@ _LIMIT = 2.0  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.384, 0.2155, 0.1760])
-TONE_STEP = np.array([0.1540, 0.0900, 0.0795])
+_TONE = np.array([0.3765, 0.2255, 0.1710])
+TONE_STEP = np.array([0.1560, 0.0972, 0.0810])
 _WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
@@ -81,8 +81,8 @@ _HAIR = np.array([0.058, 0.035, 0.025])
 _BLACK = 0.12  # of _HAIR: the darkest hair
 _GRAY_STEP = np.array([0.008, 0.009, 0.010])
 _IRIS = np.array([0.090, 0.068, 0.047])
-_IRIS_STEP = np.array([0.040, 0.030, 0.021])
-_BLUE_STEP = np.array([0.022, 0.031, 0.042])
+_IRIS_STEP = np.array([0.053, 0.040, 0.028])
+_BLUE_STEP = np.array([0.030, 0.042, 0.057])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Person:
 
   def hair(self) -> np.ndarray:
     """[3] linear RGB; dark skin mostly goes with dark hair."""
-    level = 0.8 + 0.75 * self["hair_shade"] + 0.45 * self["tone"]
+    level = 0.8 + 0.95 * self["hair_shade"] + 0.45 * self["tone"]
     color = max(level, _BLACK) * _HAIR + self["hair_gray"] * _GRAY_STEP
     return np.maximum(color, _BLACK * _HAIR)
 

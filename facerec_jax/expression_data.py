@@ -1,0 +1,192 @@
+"""Expression codes to learn from and to judge by: exact, or as read from faces.
+
+Rendering and reading happen here, once per set; training draws from the rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from facerec_jax.recognition import labelled_codes
+from facerec_jax.recognition import reading_errors
+from facerec_jax.synthesis import code_bank
+from facerec_jax.synthesis import emotion_basis
+from facerec_jax.synthesis import priors
+from facerec_jax.synthesis import synthesis
+from facerec_jax.trained_encoder import TrainedEncoder
+
+# Faces rendered and read at once.
+_CHUNK = 64
+# What a set's key is folded with.
+_EXACT, _READ, _IMITATED, _FACES, _IMAGES = range(5)
+
+
+@dataclasses.dataclass(frozen=True)
+class BankSettings:
+  """How many codes of which kind, and how they are drawn.
+
+  Attributes:
+    exact: codes as the emotions define them.
+    read: codes that the encoder read from rendered faces.
+    imitated: exact codes, changed as the encoder changes codes on average, with
+      noise of the covariance of its mistakes; both measured on the read ones.
+    noise: multiplies that noise.
+    weak_share: of faces weaker than the emotions' own range, from rest on.
+  """
+
+  exact: int = 32_768
+  read: int = 0
+  imitated: int = 0
+  noise: float = 1.0
+  weak_share: float = 0.25
+
+  def __post_init__(self):
+    sizes = (self.exact, self.read, self.imitated)
+    if any(not isinstance(s, int) or s < 0 for s in sizes) or not sum(sizes):
+      raise ValueError(
+        f"bank: exact, read, imitated are {sizes}, wanted whole numbers >= 0, "
+        "one of them above"
+      )
+    if self.imitated and not self.read:
+      raise ValueError("bank: imitated codes need read ones to measure on")
+    if self.noise < 0 or not 0 <= self.weak_share <= 1:
+      raise ValueError(
+        f"bank: noise is {self.noise}, wanted 0 or more; weak_share is "
+        f"{self.weak_share}, wanted 0 to 1"
+      )
+
+  @property
+  def total(self) -> int:
+    """Number of rows."""
+    return self.exact + self.read + self.imitated
+
+  def scaled(self, total: int) -> BankSettings:
+    """The same mixture with about as many rows as given, each part at least 7.
+
+    Seven, so that every class occurs.
+    """
+    sizes = {
+      name: max(round(total * value / self.total), labelled_codes.NUM_CLASSES)
+      for name in ("exact", "read", "imitated")
+      if (value := getattr(self, name))
+    }
+    return dataclasses.replace(self, **sizes)
+
+
+def make_bank(
+  key,
+  basis: emotion_basis.EmotionBasis,
+  settings: BankSettings,
+  *,
+  encoder: TrainedEncoder | None = None,
+  errors: reading_errors.ReadingErrors | None = None,
+) -> tuple[labelled_codes.Bank, reading_errors.ReadingErrors | None]:
+  """Makes a bank of labelled codes.
+
+  Args:
+    key: randomness.
+    basis: the model's action units.
+    settings: what it holds.
+    encoder: that reads; needed for read codes.
+    errors: of the encoder, measured before; None measures them.
+
+  Returns:
+    (the bank, the errors if codes are imitated or were given).
+
+  Raises:
+    ValueError: there is no encoder to read with, or too few faces to measure.
+  """
+
+  def acted(use, count):
+    return labelled_codes.acted(
+      jax.random.fold_in(key, use),
+      basis,
+      count=count,
+      weak_share=settings.weak_share,
+    )
+
+  parts = []
+  if settings.exact:
+    parts.append(acted(_EXACT, settings.exact))
+  if settings.read:
+    if encoder is None:
+      raise ValueError("bank: read codes need an encoder's checkpoint")
+    true = acted(_READ, settings.read)
+    parts.append(true.replace(codes=read_faces(encoder, true.codes, key)))
+    if settings.imitated and errors is None:
+      errors = reading_errors.fit(true.codes, parts[-1].codes)
+  root = jnp.zeros((basis.low.size, basis.low.size))
+  if settings.imitated:
+    rows = acted(_IMITATED, settings.imitated)
+    parts.append(reading_errors.imitate(errors, rows, settings.noise))
+    root = errors.noise_root
+  return labelled_codes.Bank(labelled_codes.join(parts), root), errors
+
+
+def read_faces(encoder: TrainedEncoder, expressions, key) -> jax.Array:
+  """Renders faces with given expressions, and reads the expressions back.
+
+  People, poses, light, backgrounds and camera are drawn as in the encoder's
+  own training.
+
+  Args:
+    encoder: reads.
+    expressions: [N, Ke] coefficients.
+    key: of everything else.
+
+  Returns:
+    [N, Ke].
+  """
+  experiment = encoder.experiment
+  count = len(expressions)
+  bank = priors.make_bank(
+    jax.random.fold_in(key, _FACES),
+    encoder.model,
+    encoder.layout,
+    camera=encoder.camera,
+    size=count,
+    prior=experiment.prior,
+    expressions=jnp.asarray(expressions),
+  )
+  # Chunks of one size need one program.
+  indices = np.arange(-(-count // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
+  part = encoder.layout.slices["expression"]
+  read = [
+    encoder.predict(
+      _images(
+        jax.random.fold_in(key, _IMAGES),
+        jnp.asarray(chunk),
+        bank.centers[np.minimum(chunk, count - 1)],
+        encoder.model,
+        layout=encoder.layout,
+        image_size=encoder.image_size,
+        options=experiment.options,
+      )
+    )[:, part]
+    for chunk in tqdm.tqdm(indices, unit_scale=_CHUNK, unit="img", disable=None)
+  ]
+  return jnp.concatenate(read)[:count]
+
+
+@functools.partial(jax.jit, static_argnames=("layout", "image_size", "options"))
+def _images(key, indices, centers, model, *, layout, image_size, options):
+  """Image i shows code i: a bank of its own for every face."""
+
+  def one(index, center):
+    bank = code_bank.CodeBank(center[None], jnp.zeros_like(center))
+    return synthesis.synthesize(
+      jax.random.fold_in(key, index),
+      model,
+      bank,
+      layout=layout,
+      image_size=image_size,
+      options=options,
+    ).image
+
+  return jax.vmap(one)(indices, centers)

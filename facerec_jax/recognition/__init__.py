@@ -1,0 +1,1 @@
+"""Naming what a face shows: expression codes -> emotions and intensities."""

@@ -1,0 +1,157 @@
+"""Refines what an encoder read of one photograph (`reconstruct --refine=N`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facerec_jax.face import code_vector
+from facerec_jax.face import landmarks
+from facerec_jax.face import morphable_model
+from facerec_jax.photos import alignment
+from facerec_jax.photos import detection
+from facerec_jax.photos import masking
+from facerec_jax.render import geometry
+from facerec_jax.render import renderer
+from facerec_jax.training import code_prior
+from facerec_jax.training import refinement
+from facerec_jax.training import self_supervision
+
+# Side of the image that a code is fitted to, px; codes know no pixels, so that
+# it need not be the encoder's.
+IMAGE_SIZE = 96
+
+
+class Encoder(Protocol):
+  """What refinement asks of an encoder, see `trained_encoder.TrainedEncoder`.
+
+  Attributes:
+    model: the morphable model of the codes.
+    layout: of the flat codes.
+    prior: of the codes that it was trained on.
+  """
+
+  model: morphable_model.MorphableModel
+  layout: code_vector.CodeLayout
+  prior: code_prior.CodePrior
+
+
+class Outcome(NamedTuple):
+  """A refined code.
+
+  Attributes:
+    flat: [D].
+    facts: steps, and errors before and after: `energy` (nats),
+      `photometric_error` (mean absolute sRGB difference inside the mask), and
+      `landmark_error` (points 17-67, outer-canthal distances) where landmarks
+      were detected.
+  """
+
+  flat: np.ndarray
+  facts: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Refiner:
+  """Fits codes to photographs; compiled once for all faces.
+
+  Attributes:
+    scene: of the objective.
+    layout: of the flat codes.
+    schedule: steps.
+    objective: knobs.
+  """
+
+  scene: self_supervision.FittingScene
+  layout: code_vector.CodeLayout
+  schedule: refinement.Schedule
+  objective: self_supervision.Objective = self_supervision.DEFAULT
+
+  def __call__(
+    self, photo: np.ndarray, face: detection.Face, flat: np.ndarray
+  ) -> Outcome:
+    """Refines a code.
+
+    Args:
+      photo: [H, W, 3] uint8 sRGB.
+      face: of the photo.
+      flat: [D] what the encoder read.
+
+    Returns:
+      A code that explains the photograph better, or the same one.
+    """
+    refined = jax.device_get(
+      refinement.refine(
+        self.scene,
+        self._target(photo, face, flat),
+        jnp.asarray(flat),
+        layout=self.layout,
+        schedule=self.schedule,
+        objective=self.objective,
+      )
+    )
+    has_landmarks = face.landmarks is not None
+    return Outcome(
+      refined.flat,
+      {
+        "steps": self.schedule.steps,
+        "before": _errors(refined.before, has_landmarks),
+        "after": _errors(refined.after, has_landmarks),
+      },
+    )
+
+  def _target(self, photo, face, flat):
+    """The photograph as the objective wants it."""
+    if face.landmarks is not None:
+      points, trust = (
+        alignment.to_crop(face.landmarks, face.square, IMAGE_SIZE),
+        1.0,
+      )
+      mask = masking.face_mask(face.landmarks, face.square, IMAGE_SIZE)
+    else:
+      # The encoder's own points bound what is compared; they attract nothing.
+      points, trust = _own_points(self.scene, self.layout.unflatten(flat)), 0.0
+      mask = landmarks.hull_mask(points, height=IMAGE_SIZE, width=IMAGE_SIZE)
+    return self_supervision.Photo(
+      image=jnp.asarray(alignment.crop(photo, face.square, IMAGE_SIZE)),
+      mask=jnp.asarray(mask),
+      landmarks=jnp.asarray(points, jnp.float32),
+      trust=jnp.float32(trust),
+    )
+
+
+@jax.jit
+def _own_points(scene, code):
+  return renderer.project_landmarks(scene.model, scene.camera, code)
+
+
+def _errors(terms, has_landmarks):
+  errors = {
+    "energy": float(terms["energy"]),
+    "photometric_error": float(terms["color"]),
+  }
+  if has_landmarks:
+    errors["landmark_error"] = float(terms["landmark"])
+  return errors
+
+
+def create(encoder: Encoder, steps: int) -> Refiner:
+  """Prepares the refinement of an encoder's codes.
+
+  Args:
+    encoder: that will read the codes.
+    steps: of gradient descent for each face, 1 or more.
+
+  Returns:
+    The refiner.
+  """
+  scene = self_supervision.FittingScene(
+    model=encoder.model,
+    camera=geometry.reference_camera(IMAGE_SIZE),
+    prior=encoder.prior,
+  )
+  return Refiner(scene, encoder.layout, refinement.Schedule(steps))

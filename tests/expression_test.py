@@ -1,0 +1,326 @@
+"""Training the expression network: what it learns, keeps and refuses."""
+
+import json
+import types
+
+import fake_model
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_experiment
+
+from configs import expression as expression_config
+from facerec_jax import config_sections
+from facerec_jax import experiment as encoder_experiments
+from facerec_jax import expression
+from facerec_jax import expression_evaluation
+from facerec_jax import expression_experiment as experiments
+from facerec_jax import expression_scenes
+from facerec_jax import photo_expressions
+from facerec_jax import scenes
+from facerec_jax import trained_expression
+from facerec_jax.face import code_vector
+from facerec_jax.model_files import archive
+from facerec_jax.model_files import expression_fitting
+from facerec_jax.photos import detection
+from facerec_jax.photos import labelled_photos
+from facerec_jax.recognition import labelled_codes
+from facerec_jax.synthesis import emotion_basis
+from facerec_jax.synthesis import emotions
+from facerec_jax.training import checkpoint
+
+NoFace = expression_evaluation.NoFaceError
+CLASSES = emotions.CLASSES
+NAMES = fake_model.action_unit_names()
+
+
+def make_config(folder, **changes):
+  """A training of seconds on a model with action units."""
+  path = folder / "units.npz"
+  if not path.exists():
+    archive.save(path, fake_model.make(num_rings=6, expression_names=NAMES))
+  config = expression_config.get_config().to_dict()
+  config.update(
+    morphable_model=str(path),
+    num_steps=400,
+    steps_per_call=100,
+    batch_size=128,
+    log_every=200,
+    eval_every=200,
+    checkpoint_every=200,
+  )
+  config["bank"]["exact"] = 7_000
+  config["eval"]["num_examples"] = 1_400
+  config["optimizer"].update(learning_rate=5e-3, warmup_steps=20)
+  config.update(changes)
+  return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+  """One run: (config, workdir, state, facts)."""
+  folder = tmp_path_factory.mktemp("expression")
+  config, workdir = make_config(folder), folder / "work"
+  return config, workdir, *expression.train(experiments.build(config), workdir)
+
+
+@pytest.fixture(scope="module")
+def recognizer(finished):
+  return trained_expression.load(finished[1])
+
+
+@pytest.fixture(scope="module")
+def basis(finished):
+  return experiments.build(finished[0]).basis
+
+
+def test_seconds_of_training_name_nearly_all_expressions(finished):
+  lines = (finished[1] / "metrics.jsonl").read_text().splitlines()
+  last = [json.loads(line) for line in lines if '"eval"' in line][-1]
+  assert last["accuracy"] > 0.96
+  assert last["rank_correlation"] > 0.95
+
+
+def test_prototypes_are_named_and_their_intensity_grows(recognizer, basis):
+  prototypes = np.asarray(emotion_basis.prototypes(basis))
+  assert list(recognizer.predict(prototypes).likeliest) == list(range(7))
+  strengths = np.linspace(0, 1, 11)
+  for index, name in enumerate(CLASSES):
+    rows = strengths[:, None] * prototypes[index]
+    grades = recognizer.predict(rows).intensity[:, index]
+    if name == "neutral":
+      assert not grades.any()
+      continue
+    assert (np.diff(grades) > -0.05).all(), name
+    assert grades[0] < 1.0 and grades[-1] > 4.0 and grades.max() <= 5.0
+
+
+def test_calibration_is_kept_beside_the_checkpoint(finished, recognizer):
+  _, workdir, state, facts = finished
+  assert json.loads((workdir / trained_expression.FILE).read_text())["step"]
+  before, after = facts["calibration"]["before"], facts["calibration"]["after"]
+  name = "negative_log_likelihood"
+  assert after[name] <= before[name] + 1e-3
+  assert recognizer.temperature == pytest.approx(facts["temperature"])
+  jax.tree.map(np.testing.assert_array_equal, recognizer.state, state)
+
+
+def test_predictions_do_not_depend_on_the_order(recognizer, basis):
+  rows = labelled_codes.acted(jax.random.key(5), basis, count=50)
+  order = np.random.default_rng(0).permutation(50)
+  straight = recognizer.predict(rows.codes)
+  shuffled = recognizer.predict(rows.codes[order])
+  for field in ("probabilities", "intensity"):
+    np.testing.assert_allclose(
+      getattr(straight, field)[order], getattr(shuffled, field), atol=1e-5
+    )
+  np.testing.assert_allclose(straight.probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_description_is_unsure_where_no_class_is_likely():
+  probabilities = np.full((2, 7), 0.1)
+  probabilities[:, 2] = 0.4, 0.6
+  probabilities /= probabilities.sum(axis=1, keepdims=True)
+  got = trained_expression.Predictions(probabilities, np.eye(7)[:2] * 3, 0.45)
+  assert got.describe(0)["label"] == "unsure"
+  assert got.describe(0)["likeliest"] == got.describe(1)["label"] == "fear"
+  assert "neutral" not in got.describe(0)["intensities"]
+  assert got.describe(0)["intensities"]["anger"] == 3
+
+
+def test_a_finished_run_and_a_second_one_are_the_same(finished, tmp_path):
+  config, workdir, state, _ = finished
+  experiment = experiments.build(config)
+  again, _ = expression.train(experiment, workdir)
+  other, _ = expression.train(experiment, tmp_path)
+  wanted = checkpoint.fingerprint(state)
+  assert checkpoint.fingerprint(again) == wanted
+  assert checkpoint.fingerprint(other) == wanted
+
+
+def test_an_unfinished_training_is_no_recognizer(finished, tmp_path):
+  with pytest.raises(checkpoint.CheckpointError, match="holds no checkpoint"):
+    trained_expression.load(tmp_path)
+  _, workdir, _, _ = finished
+  (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
+  with pytest.raises(checkpoint.CheckpointError, match="has not ended; train"):
+    trained_expression.load(tmp_path)
+  facts = json.loads((workdir / trained_expression.FILE).read_text())
+  (tmp_path / trained_expression.FILE).write_text(
+    json.dumps(facts | {"step": 7})
+  )
+  with pytest.raises(checkpoint.CheckpointError, match="of step 7, the check"):
+    trained_expression.load(tmp_path)
+
+
+def test_codes_of_another_model_are_refused(recognizer):
+  other = fake_model.make(num_rings=3, expression_names=NAMES[:9])
+  with pytest.raises(ValueError, match=r"numbers of 'fake', got 9 of 'fake'"):
+    recognizer.check_model(other)
+  with pytest.raises(ValueError, match=r"shape \(2, 3\), wanted \(N, 34\)"):
+    recognizer.predict(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+  "changes, message",
+  [
+    (dict(extra=1), "config.extra is read by nobody"),
+    (dict(bank={"exat": 1}), "config.bank.exat is read by nobody; known: ex"),
+    (dict(bank={"exact": 0}), "config.bank: bank: exact, read, imitated are"),
+    (dict(bank={"imitated": 9}), "config.bank: .* need read ones to measure"),
+    (dict(bank={"read": 99}), "config.bank.read needs an encoder: .*--checkp"),
+    (dict(network={"hidden": [0]}), r"config.network: hidden is \[0\], want"),
+    (dict(unsure_below=2.0), "config.unsure_below is 2.0, wanted 0 to 1"),
+    (dict(encoder="/nowhere"), "config.encoder: /nowhere holds no checkpoint"),
+  ],
+)
+def test_bad_configs_are_refused(tmp_path, changes, message):
+  with pytest.raises(config_sections.ConfigError, match=message):
+    experiments.build(make_config(tmp_path, **changes))
+
+
+def test_variants_of_the_config():
+  hidden = expression_config.get_config("thesis").network.hidden
+  assert tuple(hidden) == (64, 64, 32)
+  with pytest.raises(ValueError, match="no variant 'x'; it has exact, robust"):
+    expression_config.get_config("x")
+
+
+def test_models_without_action_units_learn_too():
+  """Seven emotions, solved into a Gaussian basis, remain apart."""
+  model = fake_model.make(num_rings=6, expression=30)
+  basis = expression_fitting.emotion_units(model)
+  assert basis.columns.shape == (len(basis.names), 30)
+  rows = labelled_codes.acted(jax.random.key(0), basis, count=700)
+  codes, emotion = np.asarray(rows.codes), np.asarray(rows.emotion)
+  assert np.abs(codes).max() <= 3.0
+  design = np.c_[codes, np.ones(len(codes))]
+  answers = design @ np.linalg.lstsq(design, np.eye(7)[emotion], rcond=None)[0]
+  # Least squares alone, without any network.
+  assert (answers.argmax(axis=1) == emotion).mean() > 0.8
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+  """An untrained encoder, for the model of `make_config`."""
+  folder = tmp_path_factory.mktemp("encoder")
+  make_config(folder)
+  config = tiny_experiment.config(
+    folder,
+    morphable_model=str(folder / "units.npz"),
+  )
+  experiment = encoder_experiments.build(config)
+  ones = np.ones(experiment.layout.size, np.float32)
+  state = scenes.initial_state(experiment, 0 * ones, ones)
+  checkpointer = checkpoint.Checkpointer(folder / "encoder")
+  checkpointer.save(1, state, experiment.config)
+  checkpointer.close()
+  return folder
+
+
+def test_read_and_imitated_codes_train_and_judge(encoder_folder, tmp_path):
+  config = make_config(
+    encoder_folder,
+    encoder=str(encoder_folder / "encoder"),
+    bank=dict(exact=70, read=128, imitated=70),
+    num_steps=100,
+  )
+  config["eval"]["num_examples"] = 70
+  experiment = experiments.build(config)
+  bank, held_out = expression_scenes.make_banks(experiment)
+  assert bank.rows.codes.shape == (268, len(NAMES))
+  np.testing.assert_array_equal(bank.rows.noise, [0.0] * 198 + [1.0] * 70)
+  assert bank.noise_root.any()
+  np.testing.assert_array_equal(held_out.noise_root, bank.noise_root)
+  expression.train(experiment, tmp_path)
+  recognizer = trained_expression.load(tmp_path)
+  result = expression_evaluation.evaluate_faces(
+    recognizer, experiment.basis, experiment.encoder, tmp_path, count=70, seed=3
+  )
+  assert np.sum(result["confusion"]) == 70
+  assert (tmp_path / "faces.png").exists()
+
+
+def test_an_encoder_of_another_model_is_refused(encoder_folder):
+  config = make_config(
+    encoder_folder,
+    encoder=str(encoder_folder / "encoder"),
+    morphable_model="builtin",
+  )
+  with pytest.raises(
+    config_sections.ConfigError,
+    match=r"morphable_model is 'builtin', but the encoder reads '/.*units.npz'",
+  ):
+    experiments.build(config)
+
+
+def test_photographs_are_named_and_faults_are_told(
+  recognizer, basis, tmp_path, monkeypatch
+):
+  """The detector and the encoder are given; files and counts are ours."""
+  prototypes = np.asarray(emotion_basis.prototypes(basis))
+  shown = {"a.png": "happiness", "b.png": "anger", "c.png": None}
+  for number, name in enumerate(shown):
+    photo = np.full((60, 60, 3), 40 * number, np.uint8)
+    Image.fromarray(photo).save(tmp_path / name)
+  by_color = {40 * n: label for n, label in enumerate(shown.values())}
+
+  def detect(photo, **_):
+    label = by_color[int(photo[0, 0, 0])]
+    return [detection.Face((0, 0, 60, 60), 1.0, "dlib")] if label else []
+
+  def read_code(encoder, photo, face):
+    label = by_color[int(photo[0, 0, 0])]
+    code = code_vector.CodeLayout(0, len(NAMES), 0).neutral()
+    code = code.replace(expression=prototypes[CLASSES.index(label)])
+    return types.SimpleNamespace(code=code)
+
+  monkeypatch.setattr(photo_expressions.detection, "detect_faces", detect)
+  monkeypatch.setattr(
+    photo_expressions.reconstruction, "reconstruct", read_code
+  )
+  model = fake_model.make(num_rings=3, expression_names=NAMES)
+  reader = photo_expressions.Reader(
+    types.SimpleNamespace(model=model), recognizer
+  )
+  labelled = [
+    labelled_photos.LabelledPhoto(tmp_path / name, label)
+    for name, label in (
+      ("a.png", "happiness"),
+      ("b.png", "sadness"),
+      ("c.png", "fear"),
+      ("gone.png", "fear"),
+    )
+  ]
+  results = [
+    expression_evaluation.evaluate_photos(reader, photos, tmp_path)
+    for photos in (labelled, labelled[::-1])
+  ]
+  np.testing.assert_array_equal(
+    results[0]["confusion"], results[1]["confusion"]
+  )
+  result = results[0]
+  assert result["without_face"] == 2 and result["count"] == 2
+  happy, angry, sad = map(CLASSES.index, ("happiness", "anger", "sadness"))
+  assert result["confusion"][happy, happy] == 1
+  assert result["confusion"][sad, angry] == 1
+  messages = [record["message"] for record in result["photos"]]
+  assert messages[:3] == ["", "", "no face was found"]
+  assert "gone.png" in messages[3]
+  lines = [photo_expressions.format_lines(r) for r in result["photos"]]
+  assert lines[0].startswith("a.png: happiness ")
+  assert "of 5" in lines[0] and lines[2] == "c.png: no face was found"
+  files = photo_expressions.write(tmp_path / "out", result["photos"])
+  assert len(files[1].read_text().splitlines()) == 3
+  with pytest.raises(NoFace, match="no face was read in 2 photographs; "):
+    expression_evaluation.evaluate_photos(reader, labelled[2:], tmp_path)
+
+
+def test_the_bases_are_drawn(tmp_path):
+  model = fake_model.make(num_rings=4, expression=3)
+  basis = expression_fitting.emotion_units(model)
+  path = expression_evaluation.draw_bases(tmp_path / "a.png", model, basis)
+  # Seven emotions and three columns, in two rows.
+  with Image.open(path) as picture:
+    assert picture.width > 7 * 256 and picture.height > 2 * 256
