@@ -16,10 +16,10 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from facerec_jax import bootstrap_settings
 from facerec_jax import config_sections
 from facerec_jax import encoders
 from facerec_jax import model_files
-from facerec_jax import bootstrap_settings
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry

@@ -11,6 +11,7 @@ import tiny_experiment
 from configs import bootstrap as bootstrap_config
 from facerec_jax import app
 from facerec_jax import bootstrap
+from facerec_jax import bootstrap_settings as settings
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
 from facerec_jax import scenes
@@ -21,7 +22,6 @@ from facerec_jax.bootstrapping import learning
 from facerec_jax.bootstrapping import page
 from facerec_jax.bootstrapping import readings
 from facerec_jax.bootstrapping import rounds
-from facerec_jax import bootstrap_settings as settings
 from facerec_jax.bootstrapping import summary
 from facerec_jax.face import code_vector
 from facerec_jax.photos import datasets
