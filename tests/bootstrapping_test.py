@@ -31,7 +31,9 @@ from facerec_jax.photos import preparing
 from facerec_jax.photos import reading as photo_reading
 from facerec_jax.synthesis import code_bank
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 from facerec_jax.training import loop
+from facerec_jax.training import stopping
 
 LENGTH = 4
 # Untrained encoders fit nothing.
@@ -149,7 +151,7 @@ def test_codes_are_clipped_into_the_prior(finished):
   assert (inside <= bank.centers[:, part].max(axis=0) + 1e-6).all()
 
 
-@pytest.mark.parametrize("calls", [1, LENGTH, LENGTH + 3])
+@pytest.mark.parametrize("calls", [LENGTH, LENGTH + 3])
 def test_interrupted_and_resumed_is_uninterrupted(
   finished, photos, tmp_path, monkeypatch, calls
 ):
@@ -174,6 +176,38 @@ def test_interrupted_and_resumed_is_uninterrupted(
   assert checkpoint.fingerprint(final_state(tmp_path)) == (
     checkpoint.fingerprint(final_state(workdir))
   )
+
+
+def test_stopped_by_a_signal_and_resumed_is_uninterrupted(
+  finished, photos, tmp_path, monkeypatch
+):
+  experiment, state, workdir, whole = finished
+  asked = []
+
+  def agreement(request):
+    del request
+    return lambda: len(asked) > LENGTH or asked.append(1)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(stopping, "agreement", agreement)
+    found = rounds.run(experiment, state, photos, tmp_path)
+  # In the second round, after one step more than the first has.
+  assert len(found) == 2
+  assert int(final_state(tmp_path).step) == LENGTH + 1
+  found = rounds.run(experiment, state, photos, tmp_path)
+  np.testing.assert_array_equal(found[2].codes, whole[2].codes)
+  assert checkpoint.fingerprint(final_state(tmp_path)) == (
+    checkpoint.fingerprint(final_state(workdir))
+  )
+
+
+def test_another_config_is_refused(start, photos, finished):
+  experiment, state = build(start, prior_share=0.25)
+  with pytest.raises(
+    config_changes.ConfigChangedError,
+    match="bootstrap.prior_share was 0.5, is 0.25",
+  ):
+    rounds.run(experiment, state, photos, finished[2])
 
 
 def test_a_new_round_compiles_nothing(start, photos, tmp_path, monkeypatch):
