@@ -23,6 +23,19 @@ def get_config(variant: str = "resnet50") -> ConfigDict:
   return config
 
 
+def with_encoder(name: str, variant: str) -> ConfigDict:
+  """Returns the default or the thesis' config with another encoder."""
+  variants = {name: "resnet50", "thesis": "thesis"}
+  if variant not in variants:
+    raise ValueError(
+      f"configs/{name}.py has no variant {variant!r}; it has "
+      f"{', '.join(variants)}"
+    )
+  config = get_config(variants[variant])
+  config.encoder.name = name
+  return config
+
+
 def _base() -> ConfigDict:
   config = ConfigDict()
   # Root of all randomness: weights, code bank, images.
@@ -68,10 +81,22 @@ def _base() -> ConfigDict:
       name="resnet50",
       # Computation: "float32" or "bfloat16" (parameters stay float32).
       dtype="float32",
+      # "batch", or "group": statistics of single images, which do not change
+      # between synthetic faces and photographs.
+      norm="batch",
       # Share of the old value in BatchNorm's moving statistics.
       momentum=0.9,
+      # Compute the inside of every block twice instead of keeping it for the
+      # gradient: less memory, more time.
+      remat=False,
+      # "keras" or "torchvision": agree with that library's network in padding,
+      # strides, input scaling ..., as its weights need; "": our own details.
+      compatible_with="",
     )
   )
+  # An .npz or .safetensors file of weights to start from, under the names of
+  # Keras or torchvision (see facerec_jax.encoders.pretrained); "": random ones.
+  config.encoder_weights = ""
   config.optimizer = ConfigDict(
     dict(
       # "adam", "adamw" or "adadelta".

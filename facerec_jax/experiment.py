@@ -14,6 +14,7 @@ import json
 from typing import Any
 
 from flax import linen as nn
+import jax
 import jax.numpy as jnp
 
 from facerec_jax import bootstrap_settings
@@ -73,6 +74,7 @@ class Experiment:
     prior: of the codes.
     options: of the images.
     encoder: images -> outputs.
+    encoder_weights: file that its first weights come from; "": random ones.
     optimizer: of its parameters.
     loss: terms and weights.
     schedule: of the loop.
@@ -93,6 +95,7 @@ class Experiment:
   prior: priors.Prior
   options: synthesis_lib.Options
   encoder: nn.Module
+  encoder_weights: str
   optimizer: optimizers.Optimizer
   loss: losses.Loss
   schedule: loop.Schedule
@@ -197,6 +200,7 @@ def _build(
   # Absent from the configs of older checkpoints.
   accumulate_steps=1,
   max_skipped_steps=0,
+  encoder_weights="",
   bootstrap=None,
 ) -> Experiment:
   camera = geometry.reference_camera(
@@ -225,8 +229,11 @@ def _build(
       synthesis_lib.Options, "config.synthesis", synthesis
     ),
     encoder=config_sections.call(
-      functools.partial(_encoder, layout.size), "config.encoder", encoder
+      functools.partial(_encoder, layout.size, image_size),
+      "config.encoder",
+      encoder,
     ),
+    encoder_weights=encoder_weights,
     optimizer=config_sections.call(
       functools.partial(optimizers.create, num_steps=num_steps),
       "config.optimizer",
@@ -278,11 +285,13 @@ def _model_and_layout(name, code, camera):
   return model, dataclasses.replace(layout, **sizes)
 
 
-def _encoder(num_outputs, *, name, dtype, **options):
-  return encoders.create(
+def _encoder(num_outputs, image_size, *, name, dtype, **options):
+  encoder = encoders.create(
     name,
     num_outputs=num_outputs,
     axis_name=parallel.AXIS,
     dtype=jnp.dtype(dtype),
     **options,
   )
+  encoder.check(jax.ShapeDtypeStruct((1, image_size, image_size, 3), dtype))
+  return encoder

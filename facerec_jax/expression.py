@@ -7,20 +7,24 @@ python -m facerec_jax.expression --mode=eval --workdir=DIR \
     [--checkpoint=ENCODER [--input=LABELLED_PHOTOS]]
 python -m facerec_jax.expression --mode=predict --workdir=DIR \
     --checkpoint=ENCODER --input=PHOTO_OR_FOLDER [--output=OUT]
+python -m facerec_jax.expression --mode=predict --workdir=DIR \
+    --input=RECONSTRUCTION
 """
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
 from absl import flags
 from absl import logging
 
 from facerec_jax import app
+from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
-from facerec_jax import expression_scenes
+from facerec_jax import expression_training
 from facerec_jax import photo_expressions
 from facerec_jax import photo_flags
 from facerec_jax import trained_encoder
@@ -29,13 +33,11 @@ from facerec_jax.model_files import expression_fitting
 from facerec_jax.photos import labelled_photos
 from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import reading
-from facerec_jax.recognition import labelled_codes
-from facerec_jax.recognition import network as networks
 from facerec_jax.results import codes as code_files
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 from facerec_jax.training import loop
 from facerec_jax.training import metric_writer
-from facerec_jax.training import parallel
 
 _CONFIG = app.define_config("configs/expression.py")
 _WORKDIR = app.define_workdir()
@@ -73,7 +75,19 @@ def _train(workdir):
   config = app.read_config(_CONFIG)
   if _CHECKPOINT.value is not None:
     config["encoder"] = _CHECKPOINT.value
-  state, facts = train(experiments.build(config), workdir)
+  experiment = experiments.build(config)
+  try:
+    state, facts = expression_training.train(experiment, workdir)
+  except config_changes.ConfigChangedError as error:
+    raise app.UsageError(
+      f"{workdir} has a checkpoint of another run: {error}; choose another "
+      "--workdir"
+    ) from error
+  except (checkpoint.CheckpointError, OSError) as error:
+    raise app.WorkError(error) from error
+  if facts is None:
+    print(f"stopped at step {int(state.step)}; the same command goes on")
+    return
   before, after = facts["calibration"]["before"], facts["calibration"]["after"]
   metrics = metric_writer.last_scalars(workdir, "eval")
   print(
@@ -83,59 +97,6 @@ def _train(workdir):
     f"{-after['negative_log_likelihood']:.4f})  "
     f"sha256 {checkpoint.fingerprint(state.params)}"
   )
-
-
-def train(
-  experiment: experiments.ExpressionExperiment, workdir: pathlib.Path
-) -> tuple[networks.State, dict]:
-  """Trains and calibrates, from the newest checkpoint if the folder has one.
-
-  Args:
-    experiment: what to train.
-    workdir: of checkpoints, metrics and expression.json.
-
-  Returns:
-    (the final state, what expression.json holds).
-  """
-  bank, held_out = expression_scenes.make_banks(experiment)
-  examples = labelled_codes.every_row(
-    held_out, expression_scenes.held_out_key(experiment)
-  )
-  checkpointer = checkpoint.Checkpointer(
-    workdir,
-    keep_latest=experiment.keep_checkpoints,
-    best_metric="cross_entropy",
-  )
-  if checkpointer.latest_step is None:
-    state = expression_scenes.initial_state(experiment, bank)
-  else:
-    state = checkpointer.restore(expression_scenes.state_template(experiment))
-  writer = metric_writer.MetricWriter(workdir)
-
-  def evaluate(replicated):
-    answers = trained_expression.answer(
-      experiment.network, parallel.unreplicate(replicated), examples.code
-    )
-    return expression_evaluation.held_out_metrics(*answers, examples)
-
-  final = loop.train(
-    state,
-    experiment.train_step,
-    parallel.replicate((bank, expression_scenes.draw_key(experiment))),
-    experiment.schedule,
-    checkpointer=checkpointer,
-    config=experiment.config,
-    writer=writer,
-    evaluate=evaluate,
-    write_samples=lambda state, step: None,
-    batch_size=experiment.batch_size,
-  )
-  writer.close()
-  checkpointer.close()
-  facts = trained_expression.save_calibration(
-    workdir, experiment, final, examples
-  )
-  return final, facts
 
 
 def _evaluate(workdir):
@@ -157,12 +118,13 @@ def _evaluate(workdir):
     print(expression_evaluation.format_report(name, part))
 
   expression_evaluation.draw_bases(folder / "bases.png", model, basis)
-  add(
-    "codes",
-    expression_evaluation.evaluate_codes(
-      recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
-    ),
-  )
+  if recognizer.reads_exact_codes or encoder is None:
+    add(
+      "codes",
+      expression_evaluation.evaluate_codes(
+        recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
+      ),
+    )
   if encoder is not None:
     add(
       "faces",
@@ -180,12 +142,18 @@ def _evaluate(workdir):
 
 def _predict(workdir):
   recognizer = trained_expression.load(workdir)
-  photos = reading.list_photos(app.required("input", photo_flags.INPUT.value))
-  reader = _reader(recognizer, _encoder(recognizer))
+  source = pathlib.Path(app.required("input", photo_flags.INPUT.value))
+  files = code_expressions.list_codes(source)
+  if files:
+    read = functools.partial(code_expressions.read, recognizer)
+  else:
+    files = reading.list_photos(source)
+    read = _reader(recognizer, _encoder(recognizer)).read
   records = []
-  for path in photos:
-    records.append(reader.read(path))
-    print(photo_expressions.format_lines(records[-1]))
+  for path in files:
+    records.append(read(path))
+    root = str(source) if source.is_dir() else ""
+    print(photo_expressions.format_lines(records[-1], root))
     if _OUTPUT.value is not None:
       photo_expressions.write(pathlib.Path(_OUTPUT.value), records)
   if not any(record["faces"] for record in records):

@@ -143,45 +143,50 @@ def read_faces(encoder: TrainedEncoder, expressions, key) -> jax.Array:
   Returns:
     [N, Ke].
   """
-  experiment = encoder.experiment
   count = len(expressions)
+  # Chunks of one size need one program, however many faces there are.
+  rows = np.resize(np.arange(count), -(-count // _CHUNK) * _CHUNK)
+  read = [
+    _read_chunk(encoder, expressions[chunk], jax.random.fold_in(key, index))
+    for index, chunk in enumerate(
+      tqdm.tqdm(
+        rows.reshape(-1, _CHUNK), unit_scale=_CHUNK, unit="img", disable=None
+      )
+    )
+  ]
+  return jnp.concatenate(read)[:count]
+
+
+def _read_chunk(encoder, expressions, key):
+  experiment = encoder.experiment
   bank = priors.make_bank(
     jax.random.fold_in(key, _FACES),
     encoder.model,
     encoder.layout,
     camera=encoder.camera,
-    size=count,
+    size=_CHUNK,
     prior=experiment.prior,
-    expressions=jnp.asarray(expressions),
+    expressions=expressions,
   )
-  # Chunks of one size need one program.
-  indices = np.arange(-(-count // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
-  part = encoder.layout.slices["expression"]
-  read = [
-    encoder.predict(
-      _images(
-        jax.random.fold_in(key, _IMAGES),
-        jnp.asarray(chunk),
-        bank.centers[np.minimum(chunk, count - 1)],
-        encoder.model,
-        layout=encoder.layout,
-        image_size=encoder.image_size,
-        options=experiment.options,
-      )
-    )[:, part]
-    for chunk in tqdm.tqdm(indices, unit_scale=_CHUNK, unit="img", disable=None)
-  ]
-  return jnp.concatenate(read)[:count]
+  images = _images(
+    jax.random.split(jax.random.fold_in(key, _IMAGES), _CHUNK),
+    bank.centers,
+    encoder.model,
+    layout=encoder.layout,
+    image_size=encoder.image_size,
+    options=experiment.options,
+  )
+  return encoder.predict(images)[:, encoder.layout.slices["expression"]]
 
 
 @functools.partial(jax.jit, static_argnames=("layout", "image_size", "options"))
-def _images(key, indices, centers, model, *, layout, image_size, options):
+def _images(keys, centers, model, *, layout, image_size, options):
   """Image i shows code i: a bank of its own for every face."""
 
-  def one(index, center):
+  def one(key, center):
     bank = code_bank.CodeBank(center[None], jnp.zeros_like(center))
     return synthesis.synthesize(
-      jax.random.fold_in(key, index),
+      key,
       model,
       bank,
       layout=layout,
@@ -189,4 +194,4 @@ def _images(key, indices, centers, model, *, layout, image_size, options):
       options=options,
     ).image
 
-  return jax.vmap(one)(indices, centers)
+  return jax.vmap(one)(keys, centers)

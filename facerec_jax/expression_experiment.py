@@ -30,6 +30,16 @@ from facerec_jax.training import loop
 from facerec_jax.training import optimizers
 from facerec_jax.training import parallel
 
+# Of the config: they may differ where a run continues.
+FREE_KEYS = (
+  "steps_per_call",
+  "log_every",
+  "eval_every",
+  "checkpoint_every",
+  "keep_checkpoints",
+  "unsure_below",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class ExpressionExperiment:
@@ -161,6 +171,19 @@ def _build(
     ),
     eval=call(experiments.EvalSettings, "config.eval", eval),
   )
+
+
+def has_exact_codes(config: Mapping[str, Any]) -> bool:
+  """Whether a checkpoint's bank held exact codes."""
+  return config["bank"]["exact"] > 0
+
+
+def facts(experiment: ExpressionExperiment) -> dict[str, str]:
+  """What the config does not say about a run, for its checkpoints."""
+  found = {"morphable_model": checkpoint.fingerprint(experiment.model)}
+  if experiment.encoder is not None:
+    found["encoder"] = checkpoint.fingerprint(experiment.encoder.state.params)
+  return found
 
 
 def saved_network(

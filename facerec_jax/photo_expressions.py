@@ -90,9 +90,10 @@ def write(output: pathlib.Path, records: Sequence[dict]) -> list[pathlib.Path]:
   return files
 
 
-def format_lines(record: dict) -> str:
-  """A line for each face of a photograph."""
-  name = pathlib.Path(record["file"]).name
+def format_lines(record: dict, root: str = "") -> str:
+  """A line for each face of a photograph, which is named from `root` on."""
+  path = pathlib.Path(record["file"])
+  name = str(path.relative_to(root)) if root else path.name
   if not record["faces"]:
     return f"{name}: {record['message']}"
   lines = []

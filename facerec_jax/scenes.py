@@ -5,10 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
+from facerec_jax.encoders import pretrained
 from facerec_jax.synthesis import code_bank
 from facerec_jax.synthesis import priors
 from facerec_jax.training import losses
+from facerec_jax.training import parallel
 from facerec_jax.training import steps
 
 # What each use of a run's seed is folded with.
@@ -69,7 +72,38 @@ def _scene(experiment, bank, seed, mean, std):
 def initial_state(
   experiment: experiments.Experiment, code_mean, code_std
 ) -> steps.TrainState:
-  """The state before the first step; the statistics [D] are of the bank."""
+  """The state before the first step.
+
+  Args:
+    experiment: with `encoder_weights`, which only the first process reads.
+    code_mean: [D] of the bank.
+    code_std: [D].
+
+  Returns:
+    The state.
+
+  Raises:
+    ConfigError: the weights cannot be used.
+  """
+  state = _random_state(experiment, code_mean, code_std)
+  if not experiment.encoder_weights or not parallel.is_first_process():
+    return state
+  try:
+    variables = pretrained.load(
+      experiment.encoder_weights,
+      experiment.encoder,
+      {"params": state.params, "batch_stats": state.batch_stats},
+    )
+  except pretrained.WeightsError as error:
+    raise config_sections.ConfigError(
+      f"config.encoder_weights: {error}"
+    ) from error
+  return state.replace(
+    opt_state=experiment.optimizer.init(variables["params"]), **variables
+  )
+
+
+def _random_state(experiment, code_mean, code_std):
   return steps.create_state(
     _key(experiment.seed, _WEIGHTS),
     experiment.encoder,
@@ -84,7 +118,7 @@ def state_template(experiment: experiments.Experiment) -> steps.TrainState:
   """Shapes and types of a state, to restore one without computing one."""
   statistics = jnp.zeros(experiment.layout.size)
   shapes = jax.eval_shape(
-    lambda: initial_state(experiment, statistics, statistics)
+    lambda: _random_state(experiment, statistics, statistics)
   )
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   return jax.tree.map(

@@ -1,4 +1,4 @@
-"""A trained encoder, ready to read faces: what a work folder holds."""
+"""A trained encoder, ready to read faces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from absl import logging
 import jax
 import jax.numpy as jnp
 
+from facerec_jax import encoder_files
 from facerec_jax import experiment as experiments
 from facerec_jax import scenes
 from facerec_jax.face import code_vector
@@ -20,6 +21,8 @@ from facerec_jax.training import code_prior
 from facerec_jax.training import config_changes
 from facerec_jax.training import steps
 
+# What is used where none is asked for.
+DEFAULT = "small"
 # Draws of the prior that its statistics are measured on.
 _PRIOR_DRAWS = 4096
 
@@ -87,23 +90,33 @@ def _predict(encoder, state, images):
   return steps.predict(encoder, state, images)
 
 
-def load(workdir) -> TrainedEncoder:
-  """Loads the newest checkpoint of a work folder with its own config.
+def load(source=DEFAULT) -> TrainedEncoder:
+  """Loads an encoder with its own config.
 
   Args:
-    workdir: of `facerec_jax.main`.
+    source: the work folder of a training, whose newest checkpoint counts; or a
+      file of `encoder_files.save`; or one of `encoder_files.NAMES`.
 
   Returns:
     The encoder.
 
   Raises:
-    CheckpointError: the folder holds no usable checkpoint.
+    CheckpointError: there is no usable encoder.
   """
-  workdir = pathlib.Path(workdir)
+  path = pathlib.Path(source)
+  if not path.exists() and str(source) in encoder_files.NAMES:
+    path = encoder_files.path_of(str(source))
+  if path.suffix == encoder_files.SUFFIX:
+    return TrainedEncoder(*encoder_files.load(path))
+  return _load_newest(path)
+
+
+def _load_newest(workdir):
   if not checkpoint.exists(workdir):
     raise checkpoint.CheckpointError(
       f"{workdir} holds no checkpoint; train one with "
-      f"python -m facerec_jax.main --workdir={workdir}"
+      f"python -m facerec_jax.main --workdir={workdir}, or use one of "
+      f"{', '.join(encoder_files.NAMES)}"
     )
   checkpointer = checkpoint.Checkpointer(workdir)
   try:

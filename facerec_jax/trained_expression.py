@@ -95,6 +95,11 @@ class TrainedExpression:
     """Ke, numbers of an expression code."""
     return len(self.state.mean)
 
+  @property
+  def reads_exact_codes(self) -> bool:
+    """Whether exact codes were among those that it learned from."""
+    return experiments.has_exact_codes(self.config)
+
   def check_model(self, model: morphable_model.MorphableModel) -> None:
     """Refuses codes of another face model.
 

@@ -31,6 +31,10 @@ def _run(app, *flags):
     ([_CONFIG + ":huge"], "no variant 'huge'; it has resnet50, resnet18"),
     ([_CONFIG, "--config.sead=1"], "sead"),
     ([_CONFIG, "--config.seed=one"], "seed"),
+    (
+      [_CONFIG, "--workdir=x", "--num_processes=2"],
+      "--coordinator_address is missing: several processes need",
+    ),
     (["--config=nowhere.py", "--workdir=x"], "nowhere.py"),
     (["--mode=eval", "--workdir=/nonexistent"], "holds no checkpoint"),
     (

@@ -39,9 +39,11 @@ _STDLIB = set(sys.stdlib_module_names)
 _LEARNING = {"absl", "flax", "jax", "ml_collections", "numpy", "optax"}
 _LEARNING |= {"orbax", "tensorboardX", "tqdm"}
 _PICTURES = {"PIL", "cv2", "dlib", "jinja2", "matplotlib", "numpy", "trimesh"}
-_PICTURES |= {"markupsafe", "pygltflib"}
+_PICTURES |= {"av", "markupsafe", "pygltflib"}
 _ALLOWED = {
   "facerec_jax": _LEARNING,
+  "facerec_jax.encoders.pretrained": {"jax", "numpy", "safetensors"},
+  "facerec_jax.encoder_files": {"flax", "jax", "numpy", "safetensors"},
   "facerec_jax.face": {"flax", "jax", "numpy"},
   "facerec_jax.render": {"flax", "jax", "numpy"},
   "facerec_jax.photos": _PICTURES | {"absl", "jax", "tqdm"},

@@ -1,17 +1,18 @@
 """All forms of a convolution are the same convolution, gradients included."""
 
-from flax import linen as nn
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from facerec_jax.encoders import convolutions
+from facerec_jax.encoders import depthwise
 
-# (height, width, in, out, kernel, strides)
+# (height, width, in, out, kernel, strides); padding is SAME.
 CASES = (
   (8, 8, 3, 5, (3, 3), (1, 1)),
   (9, 7, 4, 3, (3, 3), (2, 2)),
@@ -162,6 +163,8 @@ def test_canonical_gradients_are_plain_convolutions():
     ("cpu", (32, 28, 28, 64), (3, 3, 64, 64), convolutions.canonical_conv),
     ("cpu", (1, 7, 7, 256), (3, 3, 256, 256), convolutions.patches_conv),
     ("cpu", (1, 7, 7, 3), (3, 3, 3, 256), convolutions.canonical_conv),
+    ("cpu", (32, 28, 28, 64), (3, 3, 1, 64), depthwise.shifted),
+    ("gpu", (32, 28, 28, 64), (3, 3, 1, 64), depthwise.grouped),
   ),
 )
 def test_form_by_platform_and_shape(platform, images, kernel, form):
@@ -169,24 +172,122 @@ def test_form_by_platform_and_shape(platform, images, kernel, form):
   assert chosen is form
 
 
-@pytest.mark.parametrize("size", ((1, 1), (3, 3)))
-def test_layer_takes_the_parameters_of_flax(size):
-  images, _ = draw(9, 8, 3, 6, size)
-  options = {"kernel_size": size, "strides": (2, 2), "use_bias": True}
-  theirs = nn.Conv(6, bias_init=nn.initializers.normal(), **options)
-  variables = theirs.init(jax.random.key(0), images)
-  wanted = theirs.apply(variables, images)
-  for platform in ("cpu", "gpu", None):
-    layer = convolutions.Conv(6, platform=platform, **options)
-    shapes = jax.eval_shape(layer.init, jax.random.key(0), images)
-    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, variables)
-    got = layer.apply(variables, images)
-    np.testing.assert_allclose(got, wanted, atol=1e-5)
+def test_windows_without_overlap_are_patches():
+  chosen = convolutions.fast_form(
+    (32, 28, 28, 16), (2, 2, 16, 32), (2, 2), platform="cpu"
+  )
+  assert chosen is convolutions.patches_conv
 
 
-def test_layer_computes_in_its_type_with_float32_parameters():
-  images, _ = draw(8, 8, 3, 4, (3, 3))
-  layer = convolutions.Conv(4, dtype=jnp.bfloat16)
-  result, variables = layer.init_with_output(jax.random.key(0), images)
-  assert result.dtype == jnp.bfloat16
-  assert variables["params"]["kernel"].dtype == jnp.float32
+@settings(max_examples=12, deadline=None)
+@given(
+  size=st.tuples(st.integers(4, 7), st.integers(4, 7)),
+  window=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+  strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+  padding=st.one_of(
+    st.just("VALID"),
+    st.tuples(*[st.tuples(st.integers(0, 5), st.integers(0, 5))] * 2),
+  ),
+)
+def test_any_padding(size, window, strides, padding):
+  images, kernel = draw(*size, 2, 3, window)
+  wanted = gradients(plain(padding), images, kernel, strides)
+  for form in (convolutions.canonical_conv, convolutions.patches_conv):
+    got = gradients(padded(form, padding), images, kernel, strides)
+    for ours, theirs in zip(got, wanted, strict=True):
+      np.testing.assert_allclose(ours, theirs, atol=2e-3, rtol=1e-4)
+
+
+def padded(form, padding):
+  return lambda images, kernel, strides: form(images, kernel, strides, padding)
+
+
+def plain(padding):
+  """XLA's convolution, with nothing of ours around it."""
+  return lambda images, kernel, strides: lax.conv_general_dilated(
+    images, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )
+
+
+def test_centered_padding_is_half_a_window():
+  images, kernel = draw(6, 7, 2, 3, (3, 5))
+  got = convolutions.plain_conv(images, kernel, (2, 2), "CENTERED")
+  wanted = plain(((1, 1), (2, 2)))(images, kernel, (2, 2))
+  np.testing.assert_array_equal(got, wanted)
+
+
+# One case for each form that CPUs use: canonical, pointwise, patches.
+@pytest.mark.parametrize(
+  "size, channels, window, strides",
+  (
+    ((9, 8), 3, (3, 3), (2, 2)),
+    ((9, 8), 3, (3, 3), (1, 1)),
+    ((9, 8), 3, (1, 1), (2, 2)),
+    ((5, 5), 64, (3, 1), (1, 1)),
+    ((9, 8), 3, (2, 2), (2, 2)),
+  ),
+)
+def test_convolve_equals_xla_also_in_a_loop(size, channels, window, strides):
+  images, kernel = draw(*size, channels, 4, window, batch=3)
+
+  def losses_by(form):
+    def loss(kernel, image):
+      return jnp.sum(jnp.sin(form(image[None], kernel, strides)))
+
+    def step(total, image):
+      value, gradient = jax.value_and_grad(loss)(kernel, image)
+      return total + gradient, value
+
+    return jax.jit(lambda: lax.scan(step, jnp.zeros_like(kernel), images))()
+
+  got, wanted = losses_by(convolutions.convolve), losses_by(plain("SAME"))
+  for ours, theirs in zip(got, wanted, strict=True):
+    np.testing.assert_allclose(
+      ours, theirs, atol=1e-5 * float(jnp.abs(theirs).max())
+    )
+
+
+def test_convolve_of_bfloat16_stays_near_float32():
+  for size, channels, window in (((8, 8), 3, (3, 3)), ((4, 4), 64, (3, 3))):
+    images, kernel = draw(*size, channels, 4, window)
+    low = [array.astype(jnp.bfloat16) for array in (images, kernel)]
+    wanted = gradients(
+      plain("SAME"), *(array.astype(jnp.float32) for array in low), (1, 1)
+    )
+    got = gradients(convolutions.convolve, *low, (1, 1))
+    for ours, theirs in zip(got, wanted, strict=True):
+      assert ours.dtype == jnp.bfloat16
+      np.testing.assert_allclose(
+        np.float32(ours), theirs, atol=0.03 * float(jnp.abs(theirs).max())
+      )
+
+
+@pytest.mark.parametrize(
+  "platform, is_product", (("cpu", True), ("cuda", False))
+)
+def test_form_follows_the_platform_lowered_for(platform, is_product):
+  images, kernel = draw(8, 8, 3, 5, (1, 1))
+
+  def gradient(images, kernel):
+    return gradients(convolutions.convolve, images, kernel, (1, 1))
+
+  lowered = (
+    jax.jit(gradient)
+    .trace(images, kernel)
+    .lower(lowering_platforms=(platform,))
+  )
+  text = lowered.as_text()
+  assert ("stablehlo.convolution" not in text) == is_product
+  # Nothing is left to choose when it runs.
+  if platform == "cpu":
+    assert "conditional(" not in lowered.compile().as_text()
+
+
+def test_image_smaller_than_the_window_is_named():
+  images, kernel = draw(4, 2, 3, 5, (3, 3))
+  message = (
+    "a map of 4 x 2 pixels is too small for a window of 3 x 3; use larger "
+    "images"
+  )
+  with pytest.raises(ValueError, match=message):
+    convolutions.convolve(images, kernel, (1, 1), "VALID")

@@ -11,12 +11,13 @@ import pytest
 import tiny_experiment
 
 from configs import expression as expression_config
+from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import experiment as encoder_experiments
-from facerec_jax import expression
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
 from facerec_jax import expression_scenes
+from facerec_jax import expression_training
 from facerec_jax import photo_expressions
 from facerec_jax import scenes
 from facerec_jax import trained_expression
@@ -26,9 +27,11 @@ from facerec_jax.model_files import expression_fitting
 from facerec_jax.photos import detection
 from facerec_jax.photos import labelled_photos
 from facerec_jax.recognition import labelled_codes
+from facerec_jax.results import codes
 from facerec_jax.synthesis import emotion_basis
 from facerec_jax.synthesis import emotions
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 
 NoFace = expression_evaluation.NoFaceError
 CLASSES = emotions.CLASSES
@@ -62,7 +65,11 @@ def finished(tmp_path_factory):
   """One run: (config, workdir, state, facts)."""
   folder = tmp_path_factory.mktemp("expression")
   config, workdir = make_config(folder), folder / "work"
-  return config, workdir, *expression.train(experiments.build(config), workdir)
+  return (
+    config,
+    workdir,
+    *expression_training.train(experiments.build(config), workdir),
+  )
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +139,21 @@ def test_description_is_unsure_where_no_class_is_likely():
 def test_a_finished_run_and_a_second_one_are_the_same(finished, tmp_path):
   config, workdir, state, _ = finished
   experiment = experiments.build(config)
-  again, _ = expression.train(experiment, workdir)
-  other, _ = expression.train(experiment, tmp_path)
+  again, _ = expression_training.train(experiment, workdir)
+  other, _ = expression_training.train(experiment, tmp_path)
   wanted = checkpoint.fingerprint(state)
   assert checkpoint.fingerprint(again) == wanted
   assert checkpoint.fingerprint(other) == wanted
+
+
+def test_a_folder_of_another_run_is_refused(finished):
+  config, workdir, _, _ = finished
+  with pytest.raises(
+    config_changes.ConfigChangedError, match="batch_size was 128, is 64"
+  ):
+    expression_training.train(
+      experiments.build({**config, "batch_size": 64}), workdir
+    )
 
 
 def test_an_unfinished_training_is_no_recognizer(finished, tmp_path):
@@ -193,9 +210,9 @@ def test_models_without_action_units_learn_too():
   basis = expression_fitting.emotion_units(model)
   assert basis.columns.shape == (len(basis.names), 30)
   rows = labelled_codes.acted(jax.random.key(0), basis, count=700)
-  codes, emotion = np.asarray(rows.codes), np.asarray(rows.emotion)
-  assert np.abs(codes).max() <= 3.0
-  design = np.c_[codes, np.ones(len(codes))]
+  features, emotion = np.asarray(rows.codes), np.asarray(rows.emotion)
+  assert np.abs(features).max() <= 3.0
+  design = np.c_[features, np.ones(len(features))]
   answers = design @ np.linalg.lstsq(design, np.eye(7)[emotion], rcond=None)[0]
   # Least squares alone, without any network.
   assert (answers.argmax(axis=1) == emotion).mean() > 0.8
@@ -233,7 +250,7 @@ def test_read_and_imitated_codes_train_and_judge(encoder_folder, tmp_path):
   np.testing.assert_array_equal(bank.rows.noise, [0.0] * 198 + [1.0] * 70)
   assert bank.noise_root.any()
   np.testing.assert_array_equal(held_out.noise_root, bank.noise_root)
-  expression.train(experiment, tmp_path)
+  expression_training.train(experiment, tmp_path)
   recognizer = trained_expression.load(tmp_path)
   result = expression_evaluation.evaluate_faces(
     recognizer, experiment.basis, experiment.encoder, tmp_path, count=70, seed=3
@@ -315,6 +332,39 @@ def test_photographs_are_named_and_faults_are_told(
   assert len(files[1].read_text().splitlines()) == 3
   with pytest.raises(NoFace, match="no face was read in 2 photographs; "):
     expression_evaluation.evaluate_photos(reader, labelled[2:], tmp_path)
+
+
+def test_codes_on_disk_are_named_without_an_encoder(
+  recognizer, basis, tmp_path
+):
+  fear = CLASSES.index("fear")
+  code = code_vector.CodeLayout(0, len(NAMES), 0).neutral()
+  code = code.replace(expression=emotion_basis.prototypes(basis)[fear])
+  model = fake_model.make(num_rings=3, expression_names=NAMES)
+  for index, count in enumerate((len(NAMES), 9)):
+    folder = tmp_path / f"photo/face_{index}"
+    folder.mkdir(parents=True)
+    cut = code.replace(expression=code.expression[:count])
+    codes.write_code(folder, model, cut, facts={})
+  (tmp_path / "broken").mkdir()
+  (tmp_path / "broken/code.json").write_text("{}")
+  broken, good, other = [
+    code_expressions.read(recognizer, path)
+    for path in code_expressions.list_codes(tmp_path)
+  ]
+  assert good["faces"][0]["label"] == "fear" and not good["message"]
+  name = "photo/face_0/code.json: fear"
+  assert photo_expressions.format_lines(good, str(tmp_path)).startswith(name)
+  assert (
+    "9 expression numbers of 'fake', but the network reads 34"
+    in (other["message"])
+  )
+  assert (
+    "no code that facerec_jax.reconstruct wrote (KeyError"
+    in (broken["message"])
+  )
+  missing = code_expressions.read(recognizer, tmp_path / "x.json")
+  assert "FileNotFoundError" in missing["message"] and not missing["faces"]
 
 
 def test_the_bases_are_drawn(tmp_path):

@@ -32,6 +32,7 @@ def make(
   albedo: int = 3,
   identity_names=(),
   expression_names=(),
+  chart: bool = False,
   seed: int = 0,
 ) -> morphable_model.MorphableModel:
   """Makes a model of about 3 num_rings^2 + 68 vertices.
@@ -43,6 +44,7 @@ def make(
     albedo: Ka.
     identity_names: of the identity modes.
     expression_names: makes a blendshape model, for example ("AU12_L", ...).
+    chart: whether it has texture coordinates.
     seed: of the random bases.
 
   Returns:
@@ -69,6 +71,7 @@ def make(
     occlusion=np.clip(1.0 - 0.3 * (mean[:, 2] < -60.0), 0.0, 1.0),
     region=lips.astype(np.int32),
     region_names=("skin", "lips"),
+    uv=0.5 + 0.48 * disc if chart else None,
     name="fake",
     identity_names=tuple(identity_names),
     expression_names=tuple(expression_names),

@@ -8,6 +8,7 @@ import types
 
 from absl import flags
 from absl.testing import flagsaver
+import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
@@ -15,6 +16,7 @@ import pytest
 
 from facerec_jax import app
 from facerec_jax import reconstruct
+from facerec_jax import refining
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.photos import alignment
@@ -23,6 +25,8 @@ from facerec_jax.render import color
 from facerec_jax.render import geometry
 from facerec_jax.render import renderer
 from facerec_jax.results import face_views
+from facerec_jax.synthesis import priors
+from facerec_jax.training import code_prior
 from tests import fake_model
 
 SIZE = 64
@@ -181,6 +185,49 @@ def test_wrong_place_is_seen_in_the_errors(
   # 20 mm are about a quarter of the outer-canthal distance of this face.
   assert 0.15 < record["landmark_error"] < 0.35
   assert record["photometric_error"] > 0.02
+
+
+@pytest.mark.parametrize("has_landmarks", (True, False))
+def test_refinement_brings_a_face_to_its_place(
+  tmp_path, monkeypatch, model, code, scene, has_landmarks
+):
+  photo, face, _ = scene
+  if not has_landmarks:
+    # The square that the landmarks gave, as a box.
+    box = alignment.square_box(face.square, "dlib")
+    face = detection.Face(box, 1.5, "dlib")
+  find(monkeypatch, [[face]])
+  aside = code.replace(translation=code.translation + jnp.array([8.0, 0, 0]))
+  bank = priors.make_bank(
+    jax.random.key(0),
+    model,
+    LAYOUT,
+    camera=geometry.reference_camera(SIZE),
+    size=256,
+  )
+  encoder = make_encoder(
+    model, aside, prior=code_prior.measure(model, LAYOUT, bank)
+  )
+  reconstruct.reconstruct_photos(
+    encoder,
+    [save(tmp_path, "one.png", photo)],
+    tmp_path,
+    predictor=no_predictor,
+    refiner=refining.create(encoder, 40),
+  )
+  folder = tmp_path / "one" / "face_0"
+  assert {file.name for file in folder.iterdir()} == FILES | {"before.png"}
+  content = json.loads((folder / "code.json").read_text())
+  refined = content["refinement"]
+  before, after = refined["before"], refined["after"]
+  assert refined["steps"] == 40
+  assert after["energy"] < 0.7 * before["energy"]
+  assert after["photometric_error"] < before["photometric_error"]
+  assert ("landmark_error" in after) == has_landmarks
+  if has_landmarks:
+    assert content["landmark_error"] < 0.5 * before["landmark_error"]
+  page = (tmp_path / "index.html").read_text("utf-8")
+  assert "before.png" in page and "40 steps, " in page
 
 
 def test_face_at_the_border(tmp_path, monkeypatch, model, code):
@@ -389,6 +436,13 @@ def test_command_line_without_a_checkpoint(tmp_path, scene):
   assert result.returncode == 2
   last = result.stderr.strip().splitlines()[-1]
   assert last.startswith("error: ") and "holds no checkpoint" in last
+
+
+def test_command_line_with_a_negative_refinement():
+  result = command("--refine=-1")
+  assert result.returncode == 2
+  last = result.stderr.strip().splitlines()[-1]
+  assert last.startswith("error: ") and "--refine=-1" in last
 
 
 def test_command_line_without_arguments():

@@ -114,3 +114,21 @@ def test_links_lead_to_the_files(tmp_path, name):
 def test_page_needs_nothing_from_elsewhere(tmp_path):
   text = write(tmp_path).read_text("utf-8")
   assert "http:" not in text and "https:" not in text
+
+
+def test_tables_and_pictures_inside_the_page(tmp_path):
+  (tmp_path / "a b.png").write_bytes(b"picture")
+  section = reports.Section(
+    title="errors",
+    figures=(reports.Figure("a b.png"),),
+    tables=(reports.Table(("error", "mm"), (("<shape>", "1.5"),), "All"),),
+  )
+  path = reports.write_report(
+    tmp_path / "index.html",
+    reports.Report(title="Faces", sections=(section,), figure_width=480),
+    embed=True,
+  )
+  page = Page(path)
+  assert {"error", "mm", "<shape>", "1.5", "All"} <= set(page.text)
+  assert page.targets == ["data:image/png;base64,cGljdHVyZQ=="]
+  assert "480" in path.read_text() and page.tags.count("td") == 1

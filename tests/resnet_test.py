@@ -1,12 +1,12 @@
 """Encoders: parameter counts, types, statistics, devices, errors."""
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from facerec_jax import encoders
+from facerec_jax.encoders import patches
 from facerec_jax.encoders import resnet
 
 
@@ -98,7 +98,7 @@ def test_zero_init_makes_the_last_blocks_identities():
 def test_training_reaches_every_parameter():
   _, _, images = make()
   encoder = resnet.ResNet(
-    num_outputs=7, block_sizes=(2, 1), width=4, block=resnet.BottleneckBlock
+    num_outputs=7, block_sizes=(2, 1), width=4, bottleneck=True
   )
   variables = init(encoder, images)
   # Zero scales hide what is behind them; nudge everything off its start.
@@ -129,8 +129,8 @@ def test_statistics_move_in_training_only():
     np.testing.assert_array_equal(old, new)
   _, changed = encoder.apply(variables, images, True, mutable=["batch_stats"])
   # Momentum by hand, at the stem, whose input is known.
-  patches = resnet.space_to_depth(2 * images - 1)
-  stem = patches @ variables["params"]["stem"]["kernel"][0, 0]
+  cut = patches.space_to_depth(2 * images - 1)
+  stem = cut @ variables["params"]["stem"]["kernel"][0, 0]
   got = changed["batch_stats"]["stem_norm"]
   np.testing.assert_allclose(
     got["mean"], 0.25 * stem.mean((0, 1, 2)), atol=1e-5
@@ -171,9 +171,9 @@ def test_bfloat16_computes_nearly_the_same_codes():
 def test_space_to_depth_keeps_pixels_in_their_patch():
   row, column = jnp.meshgrid(jnp.arange(8), jnp.arange(12), indexing="ij")
   image = jnp.stack([row, column, 0 * row], -1)[None]
-  patches = resnet.space_to_depth(image)
-  assert patches.shape == (1, 2, 3, 48)
-  pixels = patches[0, 1, 2].reshape(4, 4, 3)
+  cut = patches.space_to_depth(image)
+  assert cut.shape == (1, 2, 3, 48)
+  pixels = cut[0, 1, 2].reshape(4, 4, 3)
   np.testing.assert_array_equal(pixels, image[0, 4:8, 8:12])
 
 
@@ -204,14 +204,3 @@ def test_wrong_images_are_named(shape):
   encoder = encoders.create("tiny", num_outputs=3)
   with pytest.raises(ValueError, match=r"wanted \[B, H, W, 3\]"):
     encoder.init(jax.random.key(0), jnp.zeros(shape), False)
-
-
-def test_unknown_name_lists_the_known_ones():
-  message = "encoder 'resnet51' is none of resnet18, resnet34, .*small, tiny"
-  with pytest.raises(ValueError, match=message):
-    encoders.create("resnet51", num_outputs=3)
-
-
-def test_encoders_are_linen_modules():
-  for name in encoders.ENCODERS:
-    assert isinstance(encoders.create(name, num_outputs=3), nn.Module)

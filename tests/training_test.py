@@ -1,24 +1,27 @@
 """Determinism, resuming and devices: the promises of a training run."""
 
+import dataclasses
+import functools
 import json
-import os
-import pathlib
-import subprocess
-import sys
+import re
+import shutil
 
+from flax import linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_experiment
 
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax import training_run
 from facerec_jax.training import checkpoint
+from facerec_jax.training import config_changes
 from facerec_jax.training import loop
-
-_TESTS = pathlib.Path(__file__).parent
+from facerec_jax.training import parallel
 
 
 def _train(config, workdir):
@@ -91,49 +94,123 @@ def test_several_steps_in_one_call_are_the_same_steps(finished, tmp_path):
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-_SCRIPT = """
-import json, sys
-import jax
-sys.path.insert(0, {tests!r})
-import conftest
-conftest.pytest_configure(None)
-from facerec_jax import experiment, training_run
-from facerec_jax.training import checkpoint
-config = json.loads(sys.argv[1])
-assert jax.device_count() == int(sys.argv[3])
-workdir = __import__("pathlib").Path(sys.argv[2])
-training_run.train(experiment.build(config), workdir)
-"""
-
-
-def test_two_devices_learn_what_one_does(finished, tmp_path):
+def test_a_run_of_another_config_is_refused(finished):
   config, workdir, _ = finished
-  flags = "--xla_force_host_platform_device_count=2"
-  subprocess.run(
-    [
-      sys.executable,
-      "-c",
-      _SCRIPT.format(tests=str(_TESTS)),
-      json.dumps(config),
-      str(tmp_path),
-      "2",
-    ],
-    env={**os.environ, "XLA_FLAGS": flags},
-    check=True,
-    capture_output=True,
+  changed = {**config, "seed": 5, "log_every": 2}
+  changed["loss"] = {**config["loss"], "terms": {"code": 1.0}}
+  with pytest.raises(config_changes.ConfigChangedError) as error:
+    _train(changed, workdir)
+  assert re.fullmatch(
+    r"loss.terms.code was 0.0, is 1.0; loss.terms.landmarks was 0.0, is absent;"
+    r".*; seed was 0, is 5",
+    str(error.value),
   )
-  one, two = (
-    [
-      json.loads(line)
-      for line in (folder / "metrics.jsonl").read_text().splitlines()
-    ]
-    for folder in (workdir, tmp_path)
+
+
+def test_a_run_of_another_face_model_is_refused(finished, monkeypatch):
+  config, workdir, _ = finished
+  other = {"morphable_model": "another fingerprint"}
+  monkeypatch.setattr(experiments, "facts", lambda experiment: other)
+  with pytest.raises(
+    config_changes.ConfigChangedError, match="^morphable_model itself"
+  ):
+    _train(config, workdir)
+
+
+def test_accepted_changes_go_on(finished, tmp_path):
+  config, workdir, _ = finished
+  shutil.copytree(workdir, tmp_path / "work")
+  longer = experiments.build({**config, "num_steps": 6})
+  state = training_run.train(longer, tmp_path / "work", accept_changes=True)
+  assert int(state.step) == 6
+
+
+class _Plain(nn.Module):
+  """An encoder without BatchNorm."""
+
+  num_outputs: int
+
+  @nn.compact
+  def __call__(self, images, train):
+    del train
+    small = images.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4))
+    features = nn.tanh(nn.Dense(16)(small.reshape(len(images), -1)))
+    return nn.Dense(self.num_outputs)(features)
+
+
+@pytest.fixture(scope="module")
+def plain(finished):
+  """An experiment without BatchNorm: (experiment, state, scene, examples)."""
+  experiment = experiments.build(finished[0])
+  experiment = dataclasses.replace(
+    experiment, encoder=_Plain(experiment.layout.size)
   )
-  assert len(one) >= len(two) > 4
-  for first, second in zip(one, two, strict=False):
-    assert first["step"] == second["step"]
-    for name in first.keys() - {"kind", "images_per_second"}:
-      assert first[name] == pytest.approx(second[name], rel=2e-3, abs=1e-4)
+  scene = scenes.training_scene(experiment)
+  state = scenes.initial_state(experiment, scene.space.mean, scene.space.std)
+  state, scene = parallel.replicate((state, scene))
+  examples = parallel.parallelize(experiment.make_examples)(scene, state.step)
+  return experiment, state, scene, examples
+
+
+def _one_update(plain, **changes):
+  experiment, *arguments = plain
+  update = functools.partial(experiment.update, **changes)
+  return parallel.to_host(parallel.parallelize(update)(*arguments))
+
+
+def test_accumulated_parts_are_the_whole_batch(plain):
+  whole, metrics = _one_update(plain)
+  parts, part_metrics = _one_update(plain, accumulate_steps=4)
+  for name, value in metrics.items():
+    assert part_metrics[name] == pytest.approx(value, rel=1e-5), name
+  # Adam's first moments are proportional to the gradient.
+  for one, other in zip(
+    jax.tree.leaves(whole.opt_state),
+    jax.tree.leaves(parts.opt_state),
+    strict=True,
+  ):
+    np.testing.assert_allclose(one, other, atol=1e-6, rtol=1e-4)
+
+
+def test_a_broken_step_is_skipped(plain):
+  experiment, state, scene, examples = plain
+  broken = examples._replace(image=examples.image.at[0, 0].set(jnp.nan))
+  plain = experiment, state, scene, broken
+  new, metrics = _one_update(plain, skip_not_finite=True)
+  assert metrics["skipped"] == 1.0 and np.isnan(metrics["loss"])
+  assert new.step == 1
+  old = parallel.to_host(state).replace(step=new.step)
+  jax.tree.map(np.testing.assert_array_equal, new, old)
+
+
+def test_metrics_tell_rate_and_norms(finished):
+  _, workdir, _ = finished
+  lines = (workdir / "metrics.jsonl").read_text().splitlines()
+  steps = [json.loads(line) for line in lines if '"train"' in line]
+  # One step of warm-up, then a cosine from the peak to zero in three.
+  rates = [0.0, 2e-3, 1.5e-3, 0.5e-3]
+  assert [step["learning_rate"] for step in steps] == pytest.approx(rates)
+  for step in steps:
+    assert step["gradient_norm"] > 0 and step["images_per_second"] > 0
+    # The first layers' weights alone are larger than 1.
+    assert 1 < step["parameter_norm"] < 100
+
+
+def test_bfloat16_is_for_computation_alone(finished, plain):
+  config, (_, _, scene, examples) = finished[0], plain
+  half = {**config, "encoder": {**config["encoder"], "dtype": "bfloat16"}}
+  experiment = experiments.build(half)
+  shapes = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype),
+    scenes.state_template(experiment),
+  )
+  update = parallel.parallelize(experiment.update)
+  program, results = jax.make_jaxpr(update, return_shape=True)(
+    shapes, scene, examples
+  )
+  assert "bf16[" in str(program)
+  types = {leaf.dtype for leaf in jax.tree.leaves(results)}
+  assert types == {jnp.dtype("float32"), jnp.dtype("int32")}
 
 
 def test_the_checkpoint_reads_faces(finished):
@@ -164,7 +241,7 @@ def test_divergence_stops_and_keeps_the_checkpoint(tmp_path):
     "warmup_steps": 0,
     "max_gradient_norm": 0.0,
   }
-  with pytest.raises(loop.NotFiniteError, match=r"step \d: .*loss.*not finite"):
+  with pytest.raises(loop.NotFiniteError, match=r"^step \d: .*not finite"):
     _train(config, tmp_path / "work")
 
 

@@ -35,7 +35,6 @@ from facerec_jax.synthesis import synthesis
 
 NAME = "cross_model"
 _POINTS = 8000
-_BATCH = 8
 _LIMIT = 6.0
 
 
@@ -69,20 +68,16 @@ def run(
   """
   layout = _layout(encoder, other)
   faces = _sample(encoder, other, layout, count, seed)
-  read = np.concatenate([
-    np.asarray(encoder.predict(faces.image[k : k + _BATCH]))
-    for k in range(0, count, _BATCH)
-  ])  # fmt: skip
+  read = [np.asarray(encoder.predict(i[None])[0]) for i in faces.image]
   judge = _Judge(encoder, other, layout)
   measured = [
     judge.measure(f"{index:04d}", faces.code[index], read[index])
     for index in range(count)
   ]
-  examples = tuple(m.example for m in measured)
   return outcome.Outcome(
     name=NAME,
     text=_text(other, judge.compared),
-    examples=examples,
+    examples=tuple(m.example for m in measured),
     headline=("neutral_vertex_mm", "now_mm", "metric_mm"),
     distances=scan_meter.pool([m.reading for m in measured]),
     figures=(

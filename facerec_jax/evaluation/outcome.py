@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import math
+import pathlib
 
+from absl import logging
 import numpy as np
 
 from facerec_jax.evaluation import groups as group_lib
@@ -143,6 +145,23 @@ class Outcome:
       )
     )
 
+  def curve(self, name: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """What the cumulative curve of a metric is drawn of.
+
+    Args:
+      name: of the metric.
+
+    Returns:
+      (values of the encoder [n], of the mean face [n], what they are of): the
+      distances of all scan points where there are any, else the errors of the
+      examples that have both.
+    """
+    if name in self.distances:
+      pooled = self.distances[name]
+      return pooled.encoder, pooled.mean_face, "scan points"
+    errors = np.stack(self.errors(name))
+    return *errors[:, np.isfinite(errors).all(axis=0)], "examples"
+
   def members(self, kind: str) -> dict[str, list[int]]:
     """Examples of each group of a kind, groups in order."""
     found = {}
@@ -156,6 +175,17 @@ class Outcome:
     """Kinds of groups with at least two groups."""
     kinds = dict.fromkeys(k for e in self.examples for k in e.groups)
     return tuple(k for k in kinds if len(self.members(k)) > 1)
+
+
+def problem(path: pathlib.Path, error: Exception) -> str:
+  """One line on a file that could not be measured; faults of ours are logged.
+
+  Call it while the error is handled.
+  """
+  if not isinstance(error, ValueError):
+    logging.exception("%s", path)
+  reason = " ".join(str(error).split()) or type(error).__name__
+  return f"{path.name}: {reason}"
 
 
 class SuiteError(Exception):

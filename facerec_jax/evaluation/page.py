@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import pathlib
 
-import numpy as np
-
 from facerec_jax.evaluation import outcome as outcomes
 from facerec_jax.evaluation import summary
 from facerec_jax.results import plots
 from facerec_jax.results import report
 
 Outcome = outcomes.Outcome
+_FIGURE_WIDTH = 480
 _SERIES = ("encoder", "mean face")
 
 
@@ -47,6 +46,7 @@ def write_page(
     facts=tuple(facts),
     sections=tuple(_section(folder, outcome) for outcome in outcome_list),
     problems=tuple(f"{k}: {why}" for k, why in (skipped or {}).items()),
+    figure_width=_FIGURE_WIDTH,
   )
   return report.write_report(folder / "index.html", content, embed=True)
 
@@ -71,13 +71,7 @@ def _section(folder, outcome):
 def _curves(place, outcome):
   for name in outcome.headline:
     shown = outcomes.metric(name)
-    pooled = outcome.distances.get(name)
-    if pooled is not None:
-      values, of = (pooled.encoder, pooled.mean_face), "scan points"
-    else:
-      errors = np.column_stack(outcome.errors(name))
-      values = errors[np.isfinite(errors).all(axis=1)].T
-      of = "examples"
+    *values, of = outcome.curve(name)
     if not len(values[0]):
       continue
     path = plots.cumulative_curves(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pathlib
 from typing import NamedTuple
 
-from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,14 +77,9 @@ def run(
       faces = detection.detect_faces(
         photo, detector=detector, predictor=predictor
       )
-      if faces:
-        face = choose(faces, annotation)
-        measured.append(_measure(encoder, path.name, photo, face, annotation))
-      else:
-        problems.append(f"{path.name}: no face was found")
+      measured.append(_measure(encoder, path.name, photo, faces, annotation))
     except Exception as error:  # A photograph never stops the others.
-      logging.exception("%s", path)
-      problems.append(f"{path.name}: {' '.join(str(error).split())}")
+      problems.append(outcome.problem(path, error))
   if not measured:
     raise outcome.SuiteError(f"no face was read; {problems[0]}")
   examples = tuple(photo.example for photo in measured)
@@ -112,7 +106,10 @@ def choose(
   )
 
 
-def _measure(encoder, name, photo, face, annotation):
+def _measure(encoder, name, photo, faces, annotation):
+  if not faces:
+    raise ValueError("no face was found")
+  face = choose(faces, annotation)
   result = reconstruction.reconstruct(encoder, photo, face)
   mean_code = encoder.layout.unflatten(encoder.state.code_mean)
   view = alignment.crop(photo, face.square, drawing.SIZE)

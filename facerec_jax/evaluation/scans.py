@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import pathlib
 from typing import NamedTuple
 
-from absl import logging
 import numpy as np
 
 from facerec_jax import reconstruction
@@ -65,22 +64,11 @@ def run(
   """
   meter = scan_meter.ScanMeter(encoder.model)
   measured, problems = [], []
-  for entry in entries:
+  for path, scan in _pairs(entries, problems):
     try:
-      scan = scan_files.read_scan(entry)
-    except ValueError as error:
-      problems.append(str(error))
-      continue
-    if not entry.photos:
-      problems.append(f"{entry.mesh.name}: no photograph named {entry.name}*")
-    for path in entry.photos:
-      try:
-        measured.append(
-          _measure(encoder, meter, path, scan, predictor, detector)
-        )
-      except Exception as error:  # A photograph never stops the others.
-        logging.exception("%s", path)
-        problems.append(f"{path.name}: {' '.join(str(error).split())}")
+      measured.append(_measure(encoder, meter, path, scan, predictor, detector))
+    except Exception as error:  # A photograph never stops the others.
+      problems.append(outcome.problem(path, error))
   if not measured:
     raise outcome.SuiteError(f"nothing was measured; {problems[0]}")
   readings = [photo.reading for photo in measured]
@@ -93,6 +81,20 @@ def run(
     figures=(_heat_map(encoder, folder, readings), *_sheets(folder, measured)),
     problems=tuple(problems),
   )
+
+
+def _pairs(entries, problems):
+  """(photograph, scan) of all entries; what is missing goes to `problems`."""
+  for entry in entries:
+    try:
+      scan = scan_files.read_scan(entry)
+    except ValueError as error:
+      problems.append(str(error))
+      continue
+    if not entry.photos:
+      problems.append(f"{entry.mesh.name}: no photograph named {entry.name}*")
+    for path in entry.photos:
+      yield path, scan
 
 
 def _measure(encoder, meter, path, scan, predictor, detector):

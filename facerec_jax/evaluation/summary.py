@@ -15,6 +15,7 @@ from facerec_jax.evaluation import outcome as outcomes
 from facerec_jax.evaluation import statistics
 
 Outcome = outcomes.Outcome
+_CURVE_POINTS = 101
 HEADER = ("error", "encoder", "95 %", "mean face", "gain", "95 %", "better for")
 
 
@@ -116,8 +117,23 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
       }
       for kind in outcome.kinds
     },
+    "curves": {
+      name: _curve_json(*outcome.curve(name)[:2]) for name in outcome.headline
+    },
     "facts": dict(outcome.facts),
     "problems": list(outcome.problems),
+  }
+
+
+def _curve_json(encoder, mean_face):
+  """Shares at most each limit, as the plots show them."""
+  if not len(encoder):
+    return None
+  limits = np.linspace(0.0, max(encoder.max(), mean_face.max()), _CURVE_POINTS)
+  return {
+    "limits": limits,
+    "encoder": statistics.cumulative_share(encoder, limits),
+    "mean_face": statistics.cumulative_share(mean_face, limits),
   }
 
 

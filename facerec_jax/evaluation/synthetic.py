@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from facerec_jax import experiment as experiments
+from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import drawing
 from facerec_jax.evaluation import groups
@@ -21,6 +21,7 @@ from facerec_jax.results import heat_maps
 from facerec_jax.results import report
 from facerec_jax.training import evaluation
 from facerec_jax.training import parallel
+from facerec_jax.training import steps
 
 NAME = "synthetic"
 _TEXT = (
@@ -44,19 +45,8 @@ def run(
   Returns:
     One example a face.
   """
-  experiment, state = encoder.experiment, encoder.state
-  scene = experiments.held_out_scene(
-    experiment, state.code_mean, state.code_std
-  )
-  found = evaluation.evaluate_each(
-    *parallel.replicate((state, scene)),
-    encoder=experiment.encoder,
-    layout=experiment.layout,
-    make_examples=experiment.make_examples,
-    image_size=experiment.image_size,
-    num_batches=-(-count // experiment.batch_size),
-  )
-  true, read = found.true[:count], found.read[:count]
+  scene, found = read_held_out(encoder, count)
+  true, read = found.true, found.read
   grouper = groups.Grouper(encoder.model, encoder.layout)
   examples = tuple(
     outcome.Example(
@@ -74,6 +64,41 @@ def run(
     headline=("vertex_mm", "pose_deg", "landmark_nme", "photometric"),
     figures=_draw(encoder, scene, folder, true, read, examples),
   )
+
+
+def read_held_out(
+  encoder: trained_encoder.TrainedEncoder, count: int
+) -> tuple[steps.Scene, evaluation.Readings]:
+  """Lets an encoder read the first held-out faces.
+
+  Args:
+    encoder: a trained one.
+    count: of faces.
+
+  Returns:
+    (what the faces come from, what was read of them).
+  """
+  experiment, state = encoder.experiment, encoder.state
+  scene = scenes.held_out_scene(experiment, state.code_mean, state.code_std)
+  found = evaluation.evaluate_each(
+    *parallel.replicate((state, scene)),
+    encoder=experiment.encoder,
+    layout=experiment.layout,
+    make_examples=experiment.make_examples,
+    image_size=experiment.image_size,
+    num_batches=-(-count // experiment.batch_size),
+  )
+  return scene, jax.tree.map(lambda values: values[:count], found)
+
+
+def image(
+  encoder: trained_encoder.TrainedEncoder, scene: steps.Scene, index: int
+) -> np.ndarray:
+  """The image [S, S, 3] of a held-out face."""
+  experiment = encoder.experiment
+  step, place = divmod(index, experiment.batch_size)
+  example = _example(experiment.make_batch, scene, step, place)
+  return np.asarray(example.image[0])
 
 
 def _draw(encoder, scene, folder, true, read, examples):
@@ -100,9 +125,7 @@ def _draw(encoder, scene, folder, true, read, examples):
 
 
 def _row(encoder, scene, index, true, read):
-  experiment, model = encoder.experiment, encoder.model
-  step, place = divmod(index, experiment.batch_size)
-  example = _example(experiment.make_batch, scene, step, place)
+  model = encoder.model
   codes = [encoder.layout.unflatten(jnp.asarray(code)) for code in (true, read)]
   faces = [drawing.draw(model, code).over() for code in codes]
   distance = _vertex_errors(model, encoder.layout, true[None], read[None])[0]
@@ -116,8 +139,8 @@ def _row(encoder, scene, index, true, read):
     limit=_LIMIT,
     size=drawing.SIZE,
   )
-  image = figures.to_bytes(drawing.enlarge(example.image[0]))
-  return [image, *faces, heat]
+  picture = drawing.enlarge(image(encoder, scene, index))
+  return [figures.to_bytes(picture), *faces, heat]
 
 
 @functools.partial(jax.jit, static_argnums=0)

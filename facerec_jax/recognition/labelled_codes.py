@@ -6,7 +6,6 @@ Row i of a set depends on the key and i alone; a training batch is a function of
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 from flax import struct
@@ -24,6 +23,8 @@ NEUTRAL = emotions.CLASSES.index("neutral")
 NEUTRAL_BELOW = 0.175
 # Weak faces start from rest and end where the emotions' own range begins.
 _WEAK_LIMITS = (0.0, emotions.STRENGTH_LIMITS[0])
+# Codes drawn at once.
+_CHUNK = 1024
 
 
 @struct.dataclass
@@ -70,7 +71,6 @@ class Example(NamedTuple):
   intensity: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames="count")
 def acted(
   key, basis: emotion_basis.EmotionBasis, *, count: int, weak_share=0.0
 ) -> LabelledCodes:
@@ -85,7 +85,16 @@ def acted(
   Returns:
     Labelled codes without noise.
   """
+  # Chunks of one size need one program, however many codes there are.
+  chunks = [
+    _acted_rows(key, basis, first + jnp.arange(_CHUNK), weak_share)
+    for first in range(0, count, _CHUNK)
+  ]
+  return jax.tree.map(lambda array: array[:count], join(chunks))
 
+
+@jax.jit
+def _acted_rows(key, basis, indices, weak_share):
   def row(index):
     acted_key, weak_key = jax.random.split(jax.random.fold_in(key, index))
     is_weak = jax.random.uniform(weak_key) < weak_share
@@ -99,14 +108,10 @@ def acted(
     shown = expression_prior.sample_emotion(
       acted_key, basis.names, label, strength_limits=(low, high)
     )
-    return LabelledCodes(
-      basis.coefficients(shown.weights),
-      label,
-      shown.intensity,
-      jnp.zeros(()),
-    )
+    codes = basis.coefficients(shown.weights)
+    return LabelledCodes(codes, label, shown.intensity, jnp.zeros(()))
 
-  return jax.vmap(row)(jnp.arange(count))
+  return jax.vmap(row)(indices)
 
 
 def join(parts: list[LabelledCodes]) -> LabelledCodes:

@@ -170,7 +170,7 @@ def train_step(update: Callable, steps_per_call: int) -> Callable:
 
   Args:
     update: as `update`, of one device.
-    steps_per_call: steps in one call; metrics are of the last one.
+    steps_per_call: steps in one call; metrics are of each.
 
   Returns:
     (replicated state, bank, seed key) -> (state, metrics).
@@ -180,8 +180,7 @@ def train_step(update: Callable, steps_per_call: int) -> Callable:
     def body(state, _):
       return update(state, bank, seed_key)
 
-    state, metrics = jax.lax.scan(body, state, None, length=steps_per_call)
-    return state, jax.tree.map(lambda values: values[-1], metrics)
+    return jax.lax.scan(body, state, None, length=steps_per_call)
 
   return parallel.parallelize(several, donate=True)
 

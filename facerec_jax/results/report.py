@@ -78,6 +78,7 @@ class Report:
     facts: (name, value) rows of a table.
     sections: in order.
     problems: what went wrong, one line each; at the top of the page.
+    figure_width: px that figures have at least, where the window has them.
   """
 
   title: str
@@ -85,6 +86,7 @@ class Report:
   facts: tuple[tuple[str, str], ...] = ()
   sections: tuple[Section, ...] = ()
   problems: tuple[str, ...] = ()
+  figure_width: int = 240
 
 
 def write_report(

@@ -41,7 +41,7 @@ _NEAR = (105.0, 130.0)
 # How far the face reaches above the brows, in distances between brows and
 # eyes; and the width of its soft outline, shares of the view.
 _FOREHEAD = 2.4
-_OUTLINE = 0.02
+_OUTLINE = 0.025
 # Regions that a photograph seldom shows where the model has them.
 _UNSURE_REGIONS = ("ears", "neck")
 # mm by which a surface may lie behind the nearest one and still be that one.
@@ -269,4 +269,4 @@ def _face_area(points, inside):
   area = np.zeros((size, size), np.float32)
   cv2.fillPoly(area, [corners], 1.0, shift=4)
   soft = cv2.GaussianBlur(area * inside, (0, 0), _OUTLINE * size)
-  return _ramp(soft, 0.5, 1.0)
+  return _ramp(soft, 0.65, 1.0)

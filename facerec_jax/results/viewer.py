@@ -20,12 +20,15 @@ import numpy as np
 from PIL import Image
 
 from facerec_jax.face import code_vector
+from facerec_jax.render import color
 from facerec_jax.render import geometry
+from facerec_jax.render import illumination
 from facerec_jax.results import face_mesh
 from facerec_jax.results import unit_labels
 
 # Quality of the texture inside the page, 0 to 100.
 _JPEG_QUALITY = 92
+_GREY = 0.4
 _LOOKS = (
   (0, "As photographed"),
   (1, "The model's colours"),
@@ -68,6 +71,7 @@ def write_viewer(
     "light": np.asarray(code.illumination).ravel(),
     "center": center,
     "radius": radius,
+    "grey": _grey(code),
     "texture": _data_url(mesh.texture),
   }
   facts = {
@@ -158,6 +162,12 @@ def _frame(mesh):
   points = np.asarray(mesh.morphs.rest, float)
   low, high = points.min(axis=0), points.max(axis=0)
   return 0.5 * (low + high), 0.5 * float((high - low)[:2].max())
+
+
+def _grey(code):
+  """Albedo that looks grey from the front in the light of a code."""
+  toward = illumination.shading(np.array([0.0, 0.0, 1.0]), code.illumination)
+  return _GREY / max(float(color.luminance(toward)), 1e-3)
 
 
 def _data_url(texture):

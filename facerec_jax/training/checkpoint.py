@@ -20,6 +20,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from facerec_jax.training import checkpoint_shapes
+
 _FOLDER = "checkpoints"
 # What reading a damaged file or writing to a full disk raises in orbax and
 # tensorstore.
@@ -173,6 +175,13 @@ class Checkpointer:
     )
 
   def _read_state(self, step, template):
+    wrong = checkpoint_shapes.differences(
+      self._folder / str(step) / "state", template
+    )
+    if wrong:
+      raise CheckpointError(
+        f"checkpoint {self._folder}/{step} does not fit this config: {wrong}"
+      )
     state = self._read(step, state=ocp.args.StandardRestore(template))
     self._verify(step, "state_sha256", state)
     return state
@@ -227,7 +236,6 @@ class Checkpointer:
       except _STORAGE_ERRORS as error:
         reasons.append(_line(error))
         continue
-      # Only now: if none can be read it is the template that does not fit.
       for bad, reason in zip(steps, reasons, strict=False):
         if bad not in self._damaged:
           logging.warning(
@@ -240,8 +248,7 @@ class Checkpointer:
         self._damaged.add(bad)
       return result
     raise CheckpointError(
-      f"checkpoint {self._folder}/{steps[0]} is damaged or does not fit this "
-      f"config: {reasons[0]}"
+      f"checkpoint {self._folder}/{steps[0]} is damaged: {reasons[0]}"
     )
 
   def close(self) -> None:

@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from absl import logging
-import jax
 import tqdm
 
 from facerec_jax.training import checkpoint
@@ -115,8 +114,7 @@ def train(
   save = functools.partial(checkpointer.save, config=config)
   with _progress_bar(schedule, step, batch_size) as progress:
     while step < schedule.num_steps and not stop():
-      # Nothing but the arguments crosses to the devices, and that explicitly.
-      with jax.transfer_guard("disallow"):
+      with parallel.no_transfers():
         replicated, metrics = parallel_step(replicated, *constants)
       step += schedule.steps_per_call
       watch.add(step, metrics)

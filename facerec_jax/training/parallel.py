@@ -58,6 +58,13 @@ def _identity(tree):
   return tree
 
 
+def no_transfers():
+  """Context in which no array may pass between host and devices unasked."""
+  # Of several processes' keys of randomness pmap itself makes host arrays, at
+  # each call.
+  return jax.transfer_guard("disallow" if num_processes() == 1 else "allow")
+
+
 def unreplicate(tree):
   """Takes the first device's copy."""
   return jax_utils.unreplicate(tree)

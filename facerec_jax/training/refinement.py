@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from facerec_jax.face import code_vector
+from facerec_jax.training import code_prior
 from facerec_jax.training import self_supervision
 
 # What changes in the first stage: a wrong pose or light would be explained by
@@ -63,7 +64,6 @@ class Refined(NamedTuple):
   after: dict[str, jax.Array]
 
 
-@functools.partial(jax.jit, static_argnames=("layout", "schedule", "objective"))
 def refine(
   scene: self_supervision.FittingScene,
   photo: self_supervision.Photo,
@@ -74,6 +74,8 @@ def refine(
   objective: self_supervision.Objective = self_supervision.DEFAULT,
 ) -> Refined:
   """Lowers the energy of a code; never returns a worse one than it got.
+
+  Compiled once for a number of steps, whatever else changes.
 
   Args:
     scene: constants.
@@ -86,47 +88,66 @@ def refine(
   Returns:
     The best code that was met.
   """
-  scale, low, high = scene.prior.std, scene.prior.low, scene.prior.high
-
-  def energy(flat):
-    return self_supervision.energy(
-      scene, photo, flat, layout=layout, objective=objective
-    )
-
-  value_and_grad = jax.value_and_grad(energy, has_aux=True)
-  optimizer = optax.adam(
-    optax.cosine_decay_schedule(schedule.step_size, schedule.steps), b2=0.99
+  count = schedule.steps
+  # One evaluation more than steps: the last code is judged, too.
+  index = jnp.arange(count + 1)
+  decay = 0.5 * (1.0 + jnp.cos(jnp.pi * index / count))
+  return _descend(
+    scene,
+    photo,
+    flat,
+    schedule.step_size * decay,
+    index >= round(schedule.first_stage * count),
+    layout=layout,
+    objective=objective,
   )
+
+
+@functools.partial(jax.jit, static_argnames=("layout", "objective"))
+def _descend(scene, photo, flat, sizes, all_groups, *, layout, objective):
+  """Adam over numbers in standard deviations, in which all groups are alike.
+
+  Args:
+    scene: constants.
+    photo: to explain.
+    flat: [D] start.
+    sizes: [n] step sizes.
+    all_groups: [n] whether all groups move, or pose, place and light alone.
+    layout: of the code.
+    objective: knobs.
+  """
+  scale = scene.prior.std
   first = jnp.zeros(layout.size, bool)
   for name in _FIRST_GROUPS:
     first = first.at[layout.slices[name]].set(True)
-  first_steps = round(schedule.first_stage * schedule.steps)
+  adam = optax.scale_by_adam(b2=0.99)
 
-  def step(carry, index):
-    flat, state, best_flat, best = carry
-    (value, _), gradient = value_and_grad(flat)
-    better = value < best
-    best_flat = jnp.where(better, flat, best_flat)
-    best = jnp.where(better, value, best)
-    active = first | (index >= first_steps)
-    # In standard deviations, numbers of all groups move alike.
-    updates, state = optimizer.update(
+  def energy(flat):
+    total, terms = self_supervision.energy(
+      scene, photo, flat, layout=layout, objective=objective
+    )
+    return total, terms | {"energy": total}
+
+  def step(carry, now):
+    flat, state, best, before = carry
+    size, everything = now
+    (total, terms), gradient = jax.value_and_grad(energy, has_aux=True)(flat)
+    keep = functools.partial(jnp.where, total < best[1]["energy"])
+    best = jax.tree.map(keep, (flat, terms), best)
+    is_first = jnp.isinf(before["energy"])
+    before = jax.tree.map(
+      lambda new, old: jnp.where(is_first, new, old), terms, before
+    )
+    active = first | everything
+    updates, state = adam.update(
       jnp.where(active, gradient * scale, 0.0), state
     )
-    flat = jnp.clip(flat + jnp.where(active, updates, 0.0) * scale, low, high)
-    return (flat, state, best_flat, best), None
+    moved = flat - size * jnp.where(active, updates, 0.0) * scale
+    return (code_prior.clip(scene.prior, moved), state, best, before), None
 
-  before = energy(flat)
-  start = (flat, optimizer.init(flat), flat, before[0])
-  (last, _, best_flat, best), _ = jax.lax.scan(
-    step, start, jnp.arange(schedule.steps)
+  unknown = jax.tree.map(
+    lambda term: jnp.full(term.shape, jnp.inf), jax.eval_shape(energy, flat)[1]
   )
-  after = energy(last)
-  flat, after = jax.tree.map(
-    lambda new, old: jnp.where(after[0] < best, new, old),
-    (last, after),
-    (best_flat, energy(best_flat)),
-  )
-  return Refined(
-    flat, before[1] | {"energy": before[0]}, after[1] | {"energy": after[0]}
-  )
+  start = flat, adam.init(flat), (flat, unknown), unknown
+  (_, _, best, before), _ = jax.lax.scan(step, start, (sizes, all_groups))
+  return Refined(best[0], before, best[1])

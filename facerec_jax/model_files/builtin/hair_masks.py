@@ -121,8 +121,8 @@ def line_shifts(at: color_masks.Places) -> dict[str, np.ndarray]:
   across, random = np.abs(u), np.random.default_rng(17)
   front = smoothstep(20, 50, v)
   shifts = {
-    "hair_line": 7.0 * bump(u, 62) * front,
-    "temples": 7.0 * bump(across - 44, 15) * front,
+    "hair_line": 8.0 * bump(u, 62) * front,
+    "temples": 8.5 * bump(across - 44, 15) * front,
     "hair_peak": -6.0 * bump(u, 12) * front,
     "sideburns": -8.0 * smoothstep(20, -10, v) * bump(across - 104, 16),
     "hair_line_asymmetry": 4.0 * np.tanh(u / 25) * bump(u, 60) * front,

@@ -23,7 +23,7 @@ NUM_FACE = 80
 NUM_FINE = 20  # smooth ones beyond them
 # Expected rms of the smooth modes over the face, mm: what is left of people
 # when their named measures are known.
-SMOOTH_RMS = 1.15
+SMOOTH_RMS = 1.2
 # Their sizes fall more slowly than the process has them: to this power, as in
 # fits of scanned faces.
 _SIZE_POWER = 0.4

@@ -72,9 +72,9 @@ DETAIL = {
   "root_height": Measure((27,), 1.8, direction=(0, 0, 1)),
   "root_breadth": Measure(("root", "-root"), 2.1),
   "nose_hump": Measure((28,), 1.2, direction=(0, 0, 1)),
-  "upper_lip": Measure(("ls", "sto"), 1.8, direction=(0, -1, 0)),
-  "lower_lip": Measure(("sto", "li"), 1.8, direction=(0, -1, 0)),
-  "lip_protrusion": Measure(("ls",), 2.8, direction=(0, 0, 1)),
+  "upper_lip": Measure(("ls", "sto"), 2.2, direction=(0, -1, 0)),
+  "lower_lip": Measure(("sto", "li"), 2.2, direction=(0, -1, 0)),
+  "lip_protrusion": Measure(("ls",), 3.0, direction=(0, 0, 1)),
   "philtrum_length": Measure(("sn", "ls"), 2.1),
 }
 

@@ -36,9 +36,9 @@ PIGMENT_FACTORS = {
 # steps of blood. Along the line of tones, lest dark skin turn green.
 _PIGMENT_STEPS = {
   "flush": {"cheek": (0.03, 1.8), "nose": (0.03, 1.2), "ears": (0.0, 0.9)},
-  "under_eye": {"under_eye": (0.25, 0.8)},
+  "under_eye": {"under_eye": (0.3, 0.9)},
   "socket": {"socket": (0.2, 0.5)},
-  "upper_lid": {"upper_lid": (0.3, 0.6)},
+  "upper_lid": {"upper_lid": (0.4, 0.7)},
   "sun": {"forehead": (0.08, 0.1), "bridge": (0.05, 0.2), "jaw": (-0.04, 0.0)},
   "nose_pigment": {"nose": (0.11, 0.7), "alar": (0.12, 0.7)},
   "chin_pigment": {"chin": (0.13, 0.3), "upper_lip_skin": (0.14, 0.0)},
@@ -48,12 +48,12 @@ _CREASE = np.array([0.26, 0.31, 0.33])  # share of light that a crease takes
 _FRECKLE = np.array([0.10, 0.15, 0.18])
 _MOLE = np.array([0.5, 0.65, 0.7])
 # Cover of the beard: mean and step of the whole, steps of its parts.
-_BEARD, _BEARD_STEP = 0.22, 0.15
-_BEARD_PARTS = {"moustache": 0.14, "chin_beard": 0.14, "jaw_beard": 0.10}
+_BEARD, _BEARD_STEP = 0.22, 0.14
+_BEARD_PARTS = {"moustache": 0.13, "chin_beard": 0.13, "jaw_beard": 0.09}
 # A shaven beard shimmers through the skin, grey-blue.
 _STUBBLE = np.array([0.36, 0.45, 0.60])
 _LIP_BLOOD = 3.9
-_LIP_STEP = np.array([0.022, -0.010, -0.005])
+_LIP_STEP = np.array([0.026, -0.012, -0.006])
 _LASH = np.array([0.020, 0.016, 0.014])
 _TEETH = np.array([0.66, 0.56, 0.43])
 _GUM = np.array([0.30, 0.10, 0.09])
@@ -104,7 +104,7 @@ class Painter:
     color = self._paint_brows(color, person)
     color = self._paint_scalp(color, person)
     upper, lower = self._lash
-    strength = 1.0 + 0.35 * person["lashes"]
+    strength = 1.0 + 0.45 * person["lashes"]
     lash = np.clip(strength * (1.1 * upper + 0.4 * lower), 0, 0.92)[:, None]
     color = color * (1 - lash) + _LASH * lash
     return self._paint_parts(color, person)
@@ -127,7 +127,7 @@ class Painter:
     return np.stack([total[name] for name in self._regions])
 
   def _marks(self, color, person):
-    depth = (0.48 + 0.36 * person["creases"]) * self._creases
+    depth = (0.48 + 0.42 * person["creases"]) * self._creases
     color = color * (1 - depth[:, None] * _CREASE)
     for k, field in enumerate(self._freckles):
       amount = (0.22 + 0.2 * person[f"freckles_{k}"]) * field
@@ -139,7 +139,7 @@ class Painter:
 
   def _paint_lips(self, color, person):
     lip = person.skin() * _relative_color(1.0, _LIP_BLOOD)
-    lip = lip + 0.5 * person["lip_shade"] * people.TONE_STEP
+    lip = lip + 0.6 * person["lip_shade"] * people.TONE_STEP
     lip = lip + person["lip_redness"] * _LIP_STEP
     # The upper lip is darker than the lower, and redder than the model says.
     tone = (1.0 - 0.18 * self._upper_lip)[:, None] * [1.06, 0.9, 0.95]

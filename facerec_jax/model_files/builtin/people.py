@@ -70,8 +70,8 @@ _LIMIT = 2.0  # the prior's
 # Linear RGB of the mid cheek: mean and step per factor. Real tones lie on a
 # curve from light to dark, a linear model's on this line, which stays as near
 # to it as it can without turning orange or green at the ends.
-_TONE = np.array([0.3765, 0.2255, 0.1710])
-TONE_STEP = np.array([0.1560, 0.0972, 0.0810])
+_TONE = np.array([0.3930, 0.2425, 0.1865])
+TONE_STEP = np.array([0.1600, 0.1038, 0.0851])
 _WARMTH_STEP = np.array([0.003, 0.0, -0.007])
 # More blood, by about a seventh.
 BLOOD_STEP = np.array([-0.005, -0.0075, -0.004])
@@ -81,8 +81,8 @@ _HAIR = np.array([0.058, 0.035, 0.025])
 _BLACK = 0.12  # of _HAIR: the darkest hair
 _GRAY_STEP = np.array([0.008, 0.009, 0.010])
 _IRIS = np.array([0.090, 0.068, 0.047])
-_IRIS_STEP = np.array([0.053, 0.040, 0.028])
-_BLUE_STEP = np.array([0.030, 0.042, 0.057])
+_IRIS_STEP = np.array([0.057, 0.043, 0.030])
+_BLUE_STEP = np.array([0.032, 0.045, 0.061])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Person:
 
   def iris(self) -> np.ndarray:
     """[3] linear RGB; dark skin mostly goes with dark eyes."""
-    light = self["iris_lightness"] + 0.7 * self["tone"]
-    blue = self["iris_blue"] + 0.7 * self["tone"]
+    light = self["iris_lightness"] + 0.5 * self["tone"]
+    blue = self["iris_blue"] + 0.5 * self["tone"]
     color = _IRIS + light * _IRIS_STEP + blue * _BLUE_STEP
     return np.maximum(color, [0.02, 0.009, 0.005])
 

@@ -24,6 +24,7 @@ in vec3 vNormal, vFirstNormal, vColor;
 in vec2 vPlace;
 uniform sampler2D image;
 uniform int look;
+uniform float grey;
 uniform vec3 light[9], firstLight[9];
 uniform mat3 pose;
 out vec4 result;
@@ -39,7 +40,7 @@ void main() {
   vec3 shading = shade(normalize(pose * vNormal), light);
   vec3 first = shade(normalize(pose * vFirstNormal), firstLight);
   vec3 base = look == 0 ? texture(image, vPlace).rgb : vColor;
-  if (look == 2) base = vec3(0.5);
+  if (look == 2) base = vec3(grey);
   if (look == 0) shading /= max(first, 0.05);
   vec3 linear = clamp(base * shading, 0.0, 1.0);
   vec3 curve = 1.055 * pow(linear, vec3(1.0 / 2.4)) - 0.055;
@@ -152,6 +153,7 @@ async function build() {
   const uniform = name => gl.getUniformLocation(program, name);
   gl.uniformMatrix3fv(uniform("pose"), false, facts.pose);
   gl.uniform3fv(uniform("firstLight"), facts.light);
+  gl.uniform1f(uniform("grey"), facts.grey);
   scene = {gl, arrays, set, uniform, count: arrays.triangles.length};
   morph();
   set.firstNormal(scene.normals);
@@ -229,7 +231,7 @@ function addSlider(parent, name, text, start, least, most, change) {
   const output = document.createElement("output");
   caption.textContent = text;
   Object.assign(input, {type: "range", min: least, max: most,
-    step: (most - least) / 200});
+    step: most > 10 ? 1 : 0.01});
   const show = value => {
     input.value = value;
     output.textContent = most > 10 ? value.toFixed(0) : value.toFixed(2);

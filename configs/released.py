@@ -1,0 +1,43 @@
+"""Training the encoders that are released with the package.
+
+Variants, `--config=configs/released.py:VARIANT`:
+  small: the default, 112 px; fast on CPUs.
+  resnet50: 224 px, for GPUs.
+"""
+
+from configs import resnet
+
+
+def get_config(variant: str = "small"):
+  """Returns the config of a variant."""
+  if variant not in _VARIANTS:
+    raise ValueError(
+      f"configs/released.py has no variant {variant!r}; it has "
+      f"{', '.join(_VARIANTS)}"
+    )
+  config = resnet.get_config()
+  config.bank_size = 262_144
+  config.optimizer.learning_rate = 2e-3
+  config.log_every = 500
+  config.eval_every = 0
+  config.sample_every = 0
+  config.checkpoint_every = 5_000
+  config.eval.num_examples = 2_048
+  _VARIANTS[variant](config)
+  return config
+
+
+def _small(config):
+  config.image_size = 112
+  config.batch_size = 512
+  config.num_steps = 20_000
+  config.encoder.name = "small"
+
+
+def _resnet50(config):
+  config.batch_size = 256
+  config.num_steps = 4_000
+  config.encoder.dtype = "bfloat16"
+
+
+_VARIANTS = {"small": _small, "resnet50": _resnet50}

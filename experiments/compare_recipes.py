@@ -1,0 +1,128 @@
+"""What matters in training? One change at a time, under one small budget.
+
+  python experiments/compare_recipes.py --crops=crops.npz --workdir=runs/recipes
+  python experiments/compare_recipes.py ... --only=base,mask --steps=500
+
+Trains the released recipe with each change of `RECIPES` and measures it on
+photographs (crops of `photo_crops.py`: distance from dlib's landmarks) and on
+held-out synthetic faces of the unchanged recipe's kind. Finished ones are not
+trained again; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from absl import flags
+import photo_crops
+
+from configs import released
+from facerec_jax import app
+from facerec_jax import config_sections
+from facerec_jax import experiment as experiments
+from facerec_jax import scenes
+from facerec_jax import trained_encoder
+from facerec_jax import training_run
+from facerec_jax.training import parallel
+
+# Dotted keys of the config and their values.
+RECIPES = {
+  "base": {},
+  "landmark and vertex losses": {
+    "loss.terms.landmarks": 1.0,
+    "loss.terms.vertices": 1.0,
+  },
+  "face mask": {"synthesis.face_mask": True},
+  "no background": {"synthesis.background": False},
+  "no hair, no shoulders": {
+    "synthesis.hair_share": 0.0,
+    "synthesis.body_share": 0.0,
+  },
+  "strong camera noise": {
+    "synthesis.blur": 2.5,
+    "synthesis.noise": 0.05,
+    "synthesis.gain_spread": 0.12,
+    "synthesis.cast_spread": 0.06,
+    "synthesis.grey_share": 0.1,
+  },
+  "no camera noise": {
+    "synthesis.blur": 0.0,
+    "synthesis.noise": 0.0,
+    "synthesis.gain_spread": 0.0,
+    "synthesis.cast_spread": 0.0,
+    "synthesis.grey_share": 0.0,
+  },
+  "one perspective": {"synthesis.field_of_view_spread": 0.0},
+  "smooth outlines": {"synthesis.supersampling": 2},
+  "frontal poses": {"prior.wide_share": 0.0},
+  "more neutral faces": {"prior.neutral_share": 0.6},
+  "looser framing": {"prior.center_spread": 0.05, "prior.size_spread": 0.12},
+  "narrower people": {"prior.identity_scale": 0.8},
+  "identity and expression count more": {
+    "loss.groups.identity": 3.0,
+    "loss.groups.expression": 2.0,
+  },
+}
+
+_CROPS = flags.DEFINE_string("crops", None, "File of photo_crops.py.")
+_ONLY = flags.DEFINE_list("only", [], "Names of recipes; all if empty.")
+_STEPS = flags.DEFINE_integer("steps", 1000, "Of each training.", 10)
+_BATCH = flags.DEFINE_integer("batch_size", None, "Default: the recipe's.", 1)
+_BANK = flags.DEFINE_integer("bank_size", 65_536, "Different faces.", 1)
+_VARIANT = flags.DEFINE_string("variant", "small", "Of configs/released.py.")
+_WORKDIR = app.define_workdir()
+
+
+def main() -> None:
+  crops = app.required("crops", _CROPS.value)
+  workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
+  names = _ONLY.value or list(RECIPES)
+  unknown = [name for name in names if name not in RECIPES]
+  if unknown:
+    raise app.UsageError(
+      f"--only: {unknown[0]!r} is none of {', '.join(RECIPES)}"
+    )
+  result = {}
+  for name in names:
+    try:
+      result[name] = measure(name, workdir / name.replace(" ", "_"), crops)
+    except config_sections.ConfigError as error:
+      raise app.UsageError(error) from error
+    cells = "  ".join(f"{k} {v:.2f}" for k, v in result[name].items())
+    print(f"{name:36} {cells}", flush=True)
+  print(json.dumps(result))
+
+
+def measure(name: str, workdir: pathlib.Path, crops: str) -> dict[str, float]:
+  """Errors of a recipe: photographs in percent, synthetic faces in mm."""
+  training_run.train(experiments.build(_config(RECIPES[name])), workdir)
+  encoder = trained_encoder.load(workdir)
+  # All are judged on the same faces, masked for those who know masked ones.
+  mask = {"synthesis.face_mask": encoder.face_mask}
+  judge = experiments.build(_config(mask))
+  state = encoder.state
+  scene = scenes.held_out_scene(judge, state.code_mean, state.code_std)
+  held_out = training_run.evaluate(judge, *parallel.replicate((state, scene)))
+  return {
+    **photo_crops.landmark_errors(encoder, crops),
+    "vertex_mm": held_out["vertex_mm"],
+    "pose_deg": held_out["pose_deg"],
+    "landmark_nme": 100 * held_out["landmark_nme"],
+  }
+
+
+def _config(changes):
+  config = released.get_config(_VARIANT.value)
+  config.num_steps = _STEPS.value
+  config.optimizer.warmup_steps = _STEPS.value // 20
+  config.checkpoint_every = 0
+  config.bank_size = _BANK.value
+  if _BATCH.value:
+    config.batch_size = _BATCH.value
+  config.update_from_flattened_dict(changes)
+  return config.to_dict()
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,180 @@
+"""Trained encoders in single files: weights, config, and the faces they mean.
+
+A .safetensors file holds parameters and batch statistics by name and, as JSON
+in its metadata, the config and what identifies the face model. Reading one
+executes nothing. `NAMES` come with the package.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from flax import traverse_util
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from facerec_jax import config_sections
+from facerec_jax import experiment as experiments
+from facerec_jax import scenes
+from facerec_jax.face import morphable_model
+from facerec_jax.training import checkpoint
+from facerec_jax.training import steps
+
+NAMES = ("small",)
+SUFFIX = ".safetensors"
+_FORMAT = "facerec_jax encoder 1"
+_FOLDER = pathlib.Path(__file__).parent / "released"
+# The built-in face differs a little between machines; codes mean the same faces
+# while its landmarks agree to this, mm.
+_SAME_FACE = 0.5
+
+
+def path_of(name: str) -> pathlib.Path:
+  """The file of a released encoder."""
+  return _FOLDER / f"{name}{SUFFIX}"
+
+
+def save(
+  path,
+  experiment: experiments.Experiment,
+  state: steps.TrainState,
+  *,
+  dtype: str = "float16",
+) -> None:
+  """Writes an encoder.
+
+  Args:
+    path: of the file.
+    experiment: that it was trained in.
+    state: of the training.
+    dtype: of the weights; statistics are kept in float32.
+
+  Raises:
+    ValueError: the type cannot hold a weight.
+  """
+  weights = _flat({"params": state.params})
+  with np.errstate(over="ignore"):  # Found below.
+    tensors = {name: np.asarray(leaf, dtype) for name, leaf in weights.items()}
+  for name, leaf in tensors.items():
+    if not np.isfinite(leaf).all():
+      raise ValueError(f"{name} does not fit into {dtype}; use float32")
+  for name, leaf in _flat(_statistics(state)).items():
+    tensors[name] = np.asarray(leaf, np.float32)
+  safetensors.numpy.save_file(
+    tensors,
+    path,
+    metadata={
+      "format": _FORMAT,
+      "step": str(int(state.step)),
+      "config": json.dumps(experiment.config),
+      "face": json.dumps(_identify(experiment.model)),
+    },
+  )
+
+
+def load(path) -> tuple[experiments.Experiment, steps.TrainState]:
+  """Reads an encoder.
+
+  Args:
+    path: of a file that `save` wrote.
+
+  Returns:
+    Its experiment, and a state without an optimizer's.
+
+  Raises:
+    CheckpointError: the file is none, is damaged, or was trained on another
+      face model than its config names.
+  """
+  try:
+    with safetensors.safe_open(path, framework="numpy") as file:
+      facts = file.metadata() or {}
+      # The file is no mapping.
+      tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if facts.get("format") != _FORMAT:
+      raise ValueError(f"format is {facts.get('format')!r}, wanted {_FORMAT!r}")
+    experiment = experiments.build(json.loads(facts["config"]))
+    _check_face(experiment.model, json.loads(facts["face"]))
+    state = _fill(experiment, tensors, int(facts["step"]))
+  except (
+    safetensors.SafetensorError,
+    config_sections.ConfigError,
+    KeyError,
+    OSError,
+    ValueError,
+  ) as error:
+    reason = " ".join(str(error).split())
+    raise checkpoint.CheckpointError(
+      f"{path} is no usable encoder: {reason}"
+    ) from error
+  return experiment, state
+
+
+def _statistics(state):
+  return {
+    "batch_stats": state.batch_stats,
+    "code_mean": state.code_mean,
+    "code_std": state.code_std,
+  }
+
+
+def _flat(tree: dict[str, Any]):
+  return traverse_util.flatten_dict(tree, sep="/")
+
+
+def _fill(experiment, tensors, step):
+  template = scenes.state_template(experiment)
+  wanted = _flat({"params": template.params, **_statistics(template)})
+  for name in wanted.keys() ^ tensors.keys():
+    state = "is missing" if name in wanted else "is not of this encoder"
+    raise ValueError(f"{name} {state}")
+  for name, leaf in wanted.items():
+    if tensors[name].shape != leaf.shape:
+      raise ValueError(
+        f"{name} has shape {tensors[name].shape}, wanted {leaf.shape}"
+      )
+  leaves = {
+    name: jnp.asarray(array, wanted[name].dtype)
+    for name, array in tensors.items()
+  }
+  tree = traverse_util.unflatten_dict(leaves, sep="/")
+  return steps.TrainState(
+    step=jnp.int32(step),
+    params=tree["params"],
+    batch_stats=tree.get("batch_stats", {}),
+    opt_state=(),
+    code_mean=tree["code_mean"],
+    code_std=tree["code_std"],
+  )
+
+
+def _identify(model: morphable_model.MorphableModel):
+  places = np.asarray(model.mean)[np.asarray(model.landmarks)]
+  return {
+    "name": model.name,
+    "modes": [
+      getattr(model, group).shape[-1]
+      for group in ("identity", "expression", "albedo")
+    ],
+    "identity_names": list(model.identity_names),
+    "expression_names": list(model.expression_names),
+    "landmarks": np.round(places, 3).tolist(),
+  }
+
+
+def _check_face(model, wanted):
+  got = _identify(model)
+  for name in wanted:
+    if name != "landmarks" and got[name] != wanted[name]:
+      raise ValueError(
+        f"the face model's {name} are others than those it was trained with"
+      )
+  distance = np.abs(np.subtract(got["landmarks"], wanted["landmarks"])).max()
+  if not distance < _SAME_FACE:
+    raise ValueError(
+      f"landmarks of the face model lie {distance:.1f} mm from where they were "
+      "in training"
+    )

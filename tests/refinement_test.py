@@ -1,0 +1,98 @@
+"""Fitting a code: towards the truth, and never to a worse one."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facerec_jax.training import refinement
+from tests import rendered_photos
+
+
+@pytest.fixture(scope="module")
+def world():
+  return rendered_photos.make_world()
+
+
+def _refine(world, photo, flat, **schedule):
+  return refinement.refine(
+    world.scene,
+    photo,
+    flat,
+    layout=world.layout,
+    schedule=refinement.Schedule(**schedule),
+  )
+
+
+# Shading alone says little of a face of one colour.
+@pytest.mark.parametrize("trust, share", ((1.0, 0.6), (0.0, 0.95)))
+def test_fitting_approaches_the_truth(world, trust, share):
+  """With landmarks and without, from the mean of the codes."""
+  errors, energies = [], []
+  for truth in world.bank.centers[:4]:
+    photo = world.photo(truth, trust=trust)
+    # The encoder knows the place and errs in the rest.
+    start = 0.3 * world.scene.prior.mean + 0.7 * truth
+    part = world.layout.slices["identity"]
+    start = start.at[part].set(0.0)
+    refined = _refine(world, photo, start, steps=60)
+    true = world.vertices(truth)
+    errors.append(
+      [
+        np.linalg.norm(world.vertices(flat) - true, axis=1).mean()
+        for flat in (start, refined.flat)
+      ]
+    )
+    energies.append(
+      [float(refined.before["energy"]), float(refined.after["energy"])]
+    )
+    assert (np.asarray(refined.flat) >= world.scene.prior.low).all()
+    assert (np.asarray(refined.flat) <= world.scene.prior.high).all()
+  before, after = np.mean(errors, axis=0)
+  assert after < share * before
+  assert (np.diff(energies, axis=1) < 0).all()
+  assert np.mean(energies, axis=0)[1] < 0.5 * np.mean(energies, axis=0)[0]
+
+
+def test_the_best_code_is_kept(world):
+  """Steps that are far too long never make it worse."""
+  truth = world.bank.centers[5]
+  photo = world.photo(truth)
+  best = _refine(world, photo, truth, steps=60)
+  jumpy = _refine(world, photo, best.flat, steps=60, step_size=5.0)
+  assert float(jumpy.after["energy"]) <= float(best.after["energy"])
+  assert np.isfinite(jumpy.flat).all()
+
+
+def test_pose_and_light_move_first(world):
+  truth = world.bank.centers[6]
+  start = world.scene.prior.mean.at[world.layout.slices["expression"]].set(0.0)
+  refined = _refine(
+    world, world.photo(truth), start, steps=60, first_stage=0.99
+  )
+  moved = np.abs(np.asarray(refined.flat - start))
+  slices = world.layout.slices
+  assert moved[slices["identity"]].max() < 0.02
+  assert moved[slices["translation"]].max() > 0.1
+
+
+@pytest.mark.parametrize(
+  "options, message",
+  (
+    (dict(steps=0), "steps is 0, wanted a whole number >= 1"),
+    (dict(steps=2.5), "steps is 2.5, wanted a whole number >= 1"),
+    (dict(steps=1, step_size=0.0), "step_size is 0.0, wanted more than 0"),
+    (dict(steps=1, first_stage=1.0), "first_stage is 1.0, wanted 0 to below 1"),
+  ),
+)
+def test_bad_schedules_are_refused(options, message):
+  with pytest.raises(ValueError, match=message):
+    refinement.Schedule(**options)
+
+
+def test_codes_that_are_not_plausible_become_so(world):
+  truth = world.bank.centers[0]
+  wild = truth + 5.0 * world.scene.prior.std
+  wild = wild.at[0].set(50.0)
+  refined = _refine(world, world.photo(truth), wild, steps=60)
+  assert np.isfinite(refined.flat).all()
+  assert float(jnp.abs(refined.flat[0])) <= 2.7
