@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +47,11 @@ class Context:
   fitting: self_supervision.FittingScene
   held_out: steps.Scene
   judge: Callable[[steps.TrainState], dict[str, np.ndarray]]
+
+  @functools.cached_property
+  def mirror(self) -> mirroring.Mirror:
+    """Of the face model; measured on the host, for the second stage."""
+    return mirroring.create(self.experiment.model)
 
 
 def create_context(
@@ -186,7 +192,7 @@ def _stage(context, scene):
   )
   constants = photo_steps.PhotoScene(
     fitting=context.fitting,
-    mirror=mirroring.create(experiment.model),
+    mirror=context.mirror,
     photos=adapted,
     seed_key=_key(experiment, _IMAGES),
     synthetic=scene,
