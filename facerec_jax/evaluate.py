@@ -73,7 +73,7 @@ _CROSS_COUNT = flags.DEFINE_integer(
 
 def main() -> None:
   """The app."""
-  workdir = app.required("checkpoint", _CHECKPOINT.value)
+  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   names = _suite_names()
   try:

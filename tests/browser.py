@@ -43,6 +43,7 @@ class Browser:
       "import os, sys; "
       f"ends = os.dup({commands_read}), os.dup({answers_write}); "
       "os.dup2(ends[0], 3); os.dup2(ends[1], 4); "
+      "os.set_inheritable(3, True); os.set_inheritable(4, True); "
       "os.execv(sys.argv[1], sys.argv[1:])"
     )
     self._process = subprocess.Popen(

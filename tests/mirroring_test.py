@@ -81,14 +81,15 @@ def test_landmarks_are_mirrored(model, mirror, codes):
   np.testing.assert_allclose(got, wanted, atol=0.02)
 
 
-# Marks of the built-in skin are on one side and have no mirror image.
-@pytest.mark.parametrize("plain, median", ((True, 5e-4), (False, 6e-3)))
+# Marks of the built-in skin, and its measured occlusion, have no exact mirror.
+@pytest.mark.parametrize("plain, median", ((True, 1e-5), (False, 0.015)))
 def test_images_are_flipped(model, mirror, codes, plain, median):
   camera = geometry.reference_camera(_SIZE)
   if plain:
     model = model.replace(
       albedo_mean=jnp.full_like(model.albedo_mean, 0.4),
       albedo=jnp.zeros_like(model.albedo),
+      occlusion=jnp.ones_like(model.occlusion),
     )
   for index in range(3):
     code = jax.tree.map(lambda values, i=index: values[i], codes)
@@ -98,7 +99,9 @@ def test_images_are_flipped(model, mirror, codes, plain, median):
     assert (mask != got_mask).mean() < 0.005
     both = mask & got_mask
     difference = np.abs(got - image)[both]
-    assert np.median(difference) < median and difference.mean() < 0.01
+    assert np.median(difference) < median and difference.mean() < 0.02
+    if not plain:
+      continue
     # The light is off by far if it stays.
     unlit = mirrored.replace(illumination=code.illumination)
     wrong = np.abs(np.asarray(_draw(model, camera, unlit)[0]) - image)[both]
