@@ -20,6 +20,7 @@ from facerec_jax.training import steps
 
 # Photographs of a sheet.
 _SHOWN = 6
+_SHEET_WIDTH = 900
 
 
 def write(
@@ -54,6 +55,8 @@ def write(
   _write_json(workdir / "report.json", table)
   content = report.Report(
     title="Adapted to photographs",
+    # A sheet fills the page.
+    figure_width=_SHEET_WIDTH,
     text=(
       "Held-out photographs show people whom the encoder was never adapted to. "
       "Gain: the share of the start's error that the rounds took away; its "
