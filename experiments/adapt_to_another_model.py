@@ -53,7 +53,7 @@ _OTHER = flags.DEFINE_string(
   "other", None, "Face model of the 'photographs'; default ICT of FACEREC_DATA."
 )
 _COUNT = flags.DEFINE_integer("count", 192, "Faces, a third held out.")
-_STEPS = flags.DEFINE_integer("steps", 40, "Steps of a round.")
+_STEPS = flags.DEFINE_integer("steps", 25, "Steps of a round.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds.")
 _NOISE = flags.DEFINE_float(
   "landmark_noise", 0.03, "Error of landmarks, share of the outer eye distance."
