@@ -15,14 +15,17 @@ export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .PHONY: run test lint clean
 
+SHOWN = $(if $(PHOTO),"$(PHOTO)",$$($(BIN)/python -c \
+  "import skimage, os; print(os.path.join(skimage.data_dir, 'astronaut.png'))"))
+
 run: $(VENV)/.installed-$(EXTRAS)
+	$(BIN)/python -m facerec_jax.reconstruct --input=$(SHOWN) \
+	  --output=$(WORKDIR)/released
 	$(BIN)/python -m facerec_jax.main --config=configs/resnet.py:quick \
 	  --workdir=$(WORKDIR)
 	$(BIN)/python -m facerec_jax.main --mode=eval --workdir=$(WORKDIR)
 	$(BIN)/python -m facerec_jax.reconstruct --checkpoint=$(WORKDIR) \
-	  --input=$(if $(PHOTO),"$(PHOTO)",$$($(BIN)/python -c \
-	  "import skimage, os; print(os.path.join(skimage.data_dir, 'astronaut.png'))")) \
-	  --output=$(WORKDIR)/reconstruction
+	  --input=$(SHOWN) --output=$(WORKDIR)/reconstruction
 
 test: $(VENV)/.installed-test,landmarks
 	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)

@@ -89,7 +89,12 @@ def define_mode():
 @functools.cache
 def define_checkpoint():
   """Defines --checkpoint=DIR; call at import of an app."""
-  return flags.DEFINE_string("checkpoint", None, "Work folder of a training.")
+  return flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "Encoder: the work folder of a training, a file of facerec_jax.export, or "
+    "the name of a released one; by default small, which is released.",
+  )
 
 
 @functools.cache

@@ -61,7 +61,7 @@ _SCANS = flags.DEFINE_string(
   "scans", None, "Folder of meshes with photographs, for suite scans."
 )
 _COUNT = flags.DEFINE_integer(
-  "count",
+  "num_faces",
   None,
   "Faces of suite synthetic; by default as the encoder's config says.",
   lower_bound=2,
@@ -73,7 +73,7 @@ _CROSS_COUNT = flags.DEFINE_integer(
 
 def main() -> None:
   """The app."""
-  workdir = app.required("checkpoint", _CHECKPOINT.value)
+  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   names = _suite_names()
   try:

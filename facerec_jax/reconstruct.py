@@ -51,7 +51,7 @@ _NO_LANDMARKS = (
 
 def main() -> None:
   """The app."""
-  workdir = app.required("checkpoint", _CHECKPOINT.value)
+  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:

@@ -55,7 +55,7 @@ _OVERLAY = flags.DEFINE_bool("overlay", True, "Whether overlay.mp4 is written.")
 
 def main() -> None:
   """The app."""
-  workdir = app.required("checkpoint", _CHECKPOINT.value)
+  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   with contextlib.ExitStack() as stack:

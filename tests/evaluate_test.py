@@ -421,8 +421,8 @@ def test_exit_codes(encoder, tmp_path, monkeypatch):
   places = {"checkpoint": "run", "output": str(tmp_path)}
   with pytest.raises(app.UsageError, match="'x' is none of synthetic, photos"):
     call(monkeypatch, encoder, suites=["x"], **places)
-  with pytest.raises(app.UsageError, match="--checkpoint is missing"):
-    call(monkeypatch, encoder, output=str(tmp_path))
+  with pytest.raises(app.UsageError, match="--output is missing"):
+    call(monkeypatch, encoder, checkpoint="run")
   with pytest.raises(app.WorkError, match="suite scans: no scans: give"):
     call(monkeypatch, encoder, suites=["scans"], **places)
   good = outcome("synthetic", [1, 2], [2, 2])

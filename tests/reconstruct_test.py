@@ -448,4 +448,4 @@ def test_command_line_with_a_negative_refinement():
 def test_command_line_without_arguments():
   result = command()
   assert result.returncode == 2
-  assert "error: --checkpoint is missing" in result.stderr
+  assert "error: --input is missing" in result.stderr

@@ -145,7 +145,7 @@ def test_film_without_a_face_is_a_failure(tmp_path, monkeypatch, film):
   (
     ({"input": "nothing.mp4"}, "nothing.mp4: no such file"),
     ({"min_cutoff": 0.0}, "one-euro filter: got min_cutoff 0.0"),
-    ({"checkpoint": None}, "--checkpoint is missing"),
+    ({"input": None}, "--input is missing"),
   ),
 )
 def test_usage_errors(tmp_path, monkeypatch, film, changes, message):

@@ -15,6 +15,7 @@ import tiny_experiment
 
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
+from facerec_jax import main
 from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax import training_run
@@ -222,6 +223,21 @@ def test_the_checkpoint_reads_faces(finished):
   codes = encoder.predict(images)
   assert codes.shape == (3, encoder.layout.size)
   jax.tree.map(np.testing.assert_array_equal, encoder.state, state)
+
+
+def test_all_saved_steps_are_evaluated(finished, tmp_path, capsys):
+  _, workdir, _ = finished
+  shutil.copytree(workdir, tmp_path / "work")
+  newest = main.evaluate(tmp_path / "work")
+  every = main.evaluate(tmp_path / "work", "all")
+  assert every == newest
+  results = json.loads((tmp_path / "work" / "eval_steps.json").read_text())
+  assert [result["step"] for result in results] == [2, 4]
+  assert results[1]["vertex_mm"] == newest["vertex_mm"]
+  assert results[0]["vertex_mm"] != newest["vertex_mm"]
+  assert "step 2: albedo_sd " in capsys.readouterr().out
+  with pytest.raises(checkpoint.CheckpointError, match="or some of 2, 4$"):
+    main.evaluate(tmp_path / "work", "2,3")
 
 
 def test_workdir_holds_what_a_person_looks_at(finished):
