@@ -229,6 +229,8 @@ def test_a_new_round_compiles_nothing(start, photos, tmp_path, monkeypatch):
       compiled.append(len(events))
 
   monkeypatch.setattr(learning, "learn", watched)
+  # Other tests have compiled the same programs.
+  jax.clear_caches()
   rounds.run(experiment, state, photos, tmp_path)
   assert compiled[0] > 0 and compiled[2] == 0
 
