@@ -23,12 +23,12 @@ from facerec_jax import edit_requests
 from facerec_jax import edit_sources
 from facerec_jax import editing
 from facerec_jax import face_files
+from facerec_jax import photo_editor
 from facerec_jax import photo_flags
 from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.photos import alignment
 from facerec_jax.photos import landmark_predictor
-from facerec_jax.results import blending
 from facerec_jax.results import figures
 from facerec_jax.training import checkpoint
 
@@ -93,7 +93,7 @@ def _first_row(drivers, num_emotions):
 
 
 def _row(model, person, drivers, emotions):
-  editor = blending.PhotoEditor(
+  editor = photo_editor.PhotoEditor(
     model,
     person.photo,
     person.code,

@@ -12,13 +12,13 @@ import numpy as np
 
 from facerec_jax import edit_sources
 from facerec_jax import face_files
+from facerec_jax import photo_editor
 from facerec_jax.face import code_vector
 from facerec_jax.face import edits
 from facerec_jax.face import morphable_model
 from facerec_jax.photos import alignment
 from facerec_jax.results import animation
 from facerec_jax.results import atlas as atlases
-from facerec_jax.results import blending
 from facerec_jax.results import codes
 from facerec_jax.results import face_mesh
 from facerec_jax.results import face_views
@@ -45,7 +45,7 @@ class EditWriter:
     self._model, self._source = model, source
     self._editor = None
     if source.photo is not None:
-      self._editor = blending.PhotoEditor(
+      self._editor = photo_editor.PhotoEditor(
         model,
         source.photo,
         source.code,

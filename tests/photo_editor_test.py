@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facerec_jax import photo_editor
 from facerec_jax.photos import alignment
-from facerec_jax.results import blending
 from facerec_jax.results import face_warp
 from facerec_jax.synthesis import light_presets
 from tests import reconstruct_test as scenes
@@ -26,7 +26,7 @@ def scene(small_maps):
   model = scenes.fake_model.make(num_rings=8)
   code = scenes.framed_code(model)
   photo, points = scenes.photograph(model, code, SQUARE, 240, 260)
-  editor = blending.PhotoEditor(model, photo, code, SQUARE, points)
+  editor = photo_editor.PhotoEditor(model, photo, code, SQUARE, points)
   return model, code, photo, editor
 
 
@@ -43,7 +43,7 @@ def test_no_edit_returns_the_photograph(scene):
   noise = np.random.default_rng(0).integers(0, 256, photo.shape)
   noise = noise.astype(np.uint8)
   points = scenes.photograph(model, code, SQUARE, 240, 260)[1]
-  editor = blending.PhotoEditor(model, noise, code, SQUARE, points + 2.0)
+  editor = photo_editor.PhotoEditor(model, noise, code, SQUARE, points + 2.0)
   np.testing.assert_array_equal(editor.edited_photo(code), noise)
   np.testing.assert_array_equal(editor.edited_view(code, 64), editor.view(64))
 
@@ -81,7 +81,7 @@ def test_a_face_that_leaves_the_photograph(scene):
   model, code, _, _ = scene
   square = alignment.Square(np.array([20.0, 30.0]), 120.0)
   photo, points = scenes.photograph(model, code, square, 80, 90)
-  editor = blending.PhotoEditor(model, photo, code, square, points)
+  editor = photo_editor.PhotoEditor(model, photo, code, square, points)
   result = editor.edited_photo(code)
   np.testing.assert_array_equal(result, photo)
 
