@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax.face import code_vector
+from facerec_jax.face import landmarks as landmark_points
 from facerec_jax.face import morphable_model
 from facerec_jax.render import color
 from facerec_jax.render import geometry
@@ -27,6 +28,9 @@ SIZE = 640
 _DEPTH_SLACK = 1.5
 # Displacements that are rounding, px.
 _STILL = 0.02
+# Lips closer than this, in outer-canthal distances, are a closed mouth; px by
+# which they part in an edit that opens it.
+_CLOSED, _OPENED = 0.04, 1.0
 # How far the motion of the face reaches beyond it, share of the side.
 _REACH = 0.11
 # Regions that the motion of the face pulls along but that have none themselves.
@@ -94,14 +98,18 @@ class Warp:
     self._old = _shaded(model, camera, code, self._bend)
     # The same compiled program as for edits.
     self._depth = self._draw(*self._old)[1][..., 2]
+    self._gap = _gap(self._places(self._old[0]))
+    width = np.linalg.norm(
+      np.subtract(*points[list(landmark_points.OUTER_CANTHI)])
+    )
+    self._closed = _gap(points) < _CLOSED * width
     # [68, 2] px of the view, where the face is in the photograph.
     self.landmarks = points
 
   def __call__(self, edited: code_vector.CodeVector) -> Maps:
     """Makes the maps of an edit."""
-    ids, planes = self._draw(
-      *_shaded(self._model, self._camera, edited, self._bend)
-    )
+    screen, radiance = _shaded(self._model, self._camera, edited, self._bend)
+    ids, planes = self._draw(screen, radiance)
     flow, own_depth, active, before, after = np.split(
       planes, [2, 3, 4, 7], axis=-1
     )
@@ -110,6 +118,9 @@ class Warp:
     nearest = _nearest(self._depth, grid + flow)
     seen = face & (np.abs(own_depth[..., 0] - nearest) < _DEPTH_SLACK)
     inner = face & np.isin(self._part[ids], _INNER)
+    if self._closed and _gap(self._places(screen)) > self._gap + _OPENED:
+      # What the code takes for teeth are lips in the photograph.
+      seen &= ~inner
     active = face & (active[..., 0] > 0.5)
     flow = _extend(flow, seen & active & ~inner)
     return Maps(
@@ -121,6 +132,10 @@ class Warp:
       inner=inner,
       cast=_cast(edited),
     )
+
+  def _places(self, screen):
+    """[68, 2] landmarks of a face, px."""
+    return np.asarray(screen)[:2, np.asarray(self._model.landmarks)].T
 
   def _draw(self, screen, radiance):
     """Triangles [P, P] of a face, and [P, P, 10]: see `__call__`."""
@@ -140,6 +155,12 @@ class Warp:
       size=SIZE,
     )
     return tuple(map(np.asarray, drawn))
+
+
+def _gap(points):
+  """How far apart the lips are, px."""
+  upper, lower = points[[61, 62, 63]], points[[67, 66, 65]]
+  return np.linalg.norm(upper - lower, axis=1).mean()
 
 
 def _cast(code):
@@ -214,7 +235,8 @@ def fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
   size = len(known)
   weight = known.astype(np.float32)[..., None]
   values = values.astype(np.float32)
-  filled = np.zeros_like(values)
+  total = (values * weight).sum(axis=(0, 1)) / max(weight.sum(), 1.0)
+  filled = np.broadcast_to(total, values.shape)
   for part in (6, 12, 24, 48, 96, 192):
     near = smooth(weight, size / part)
     mean = smooth(values * weight, size / part) / np.maximum(near, 1e-6)
