@@ -31,9 +31,10 @@ def show_expression(
   Raises:
     ValueError: another number of weights.
   """
+  weights = jnp.asarray(weights)
   _check("expression", weights, code.expression)
   base = 0.0 if neutral is None else neutral.expression
-  return code.replace(expression=_limit(base + jnp.asarray(weights), kind))
+  return code.replace(expression=_limit(base + weights, kind))
 
 
 def transfer_expression(
