@@ -44,7 +44,11 @@ from facerec_jax.training import metric_writer
 
 _CONFIG = app.define_config("configs/expression.py")
 _WORKDIR = app.define_workdir()
-_MODE = app.define_mode()
+_MODE = app.define_mode(
+  train="train, or resume where the workdir has a checkpoint",
+  eval="count how often a trained network is right",
+  predict="name the expressions of photographs, or of codes",
+)
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
 # Of the faces that are judged: neither of training nor of calibration.
@@ -120,13 +124,12 @@ def _evaluate():
     print(expression_evaluation.format_report(name, part))
 
   expression_evaluation.draw_bases(folder / "bases.png", model, basis)
-  if recognizer.reads_exact_codes or encoder is None:
-    add(
-      "codes",
-      expression_evaluation.evaluate_codes(
-        recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
-      ),
-    )
+  add(
+    "codes",
+    expression_evaluation.evaluate_codes(
+      recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
+    ),
+  )
   if encoder is not None:
     add(
       "faces",

@@ -72,6 +72,17 @@ class Predictions:
     }
 
 
+def format_description(face: Mapping[str, Any]) -> str:
+  """What `Predictions.describe` says, for people."""
+  text = face["label"]
+  if text != face["likeliest"]:
+    text += f", perhaps {face['likeliest']}"
+  text += f" {100 * face['probability']:.0f} %"
+  if face["likeliest"] != "neutral":
+    text += f", intensity {face['intensity']:.1f} of 5"
+  return text
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainedExpression:
   """Names the expression of codes.
@@ -99,11 +110,6 @@ class TrainedExpression:
   def size(self) -> int:
     """Ke, numbers of an expression code."""
     return len(self.state.mean)
-
-  @property
-  def reads_exact_codes(self) -> bool:
-    """Whether exact codes were among those that it learned from."""
-    return experiments.has_exact_codes(self.config)
 
   def check_model(self, model: morphable_model.MorphableModel) -> None:
     """Refuses codes of another face model.
@@ -174,6 +180,33 @@ def load(source=expression_files.RELEASED) -> TrainedExpression:
     encoder=facts["encoder"],
     config=config,
   )
+
+
+def find(
+  name: str, encoder: trained_encoder.TrainedEncoder
+) -> TrainedExpression | None:
+  """The network that a user wants for an encoder.
+
+  Args:
+    name: as for `load`; "none"; or "auto", the released one for the encoder
+      whose readings it learned from, and none for others.
+    encoder: whose codes are to be named.
+
+  Returns:
+    The network, or None.
+
+  Raises:
+    CheckpointError: there is no usable network.
+    ValueError: it is for another face model.
+  """
+  if name == "none":
+    return None
+  if name != "auto":
+    recognizer = load(name)
+    recognizer.check_model(encoder.model)
+    return recognizer
+  recognizer = load()
+  return recognizer if recognizer.knows(encoder) else None
 
 
 def _load_newest(workdir):
