@@ -61,7 +61,7 @@ _SCANS = flags.DEFINE_string(
   "scans", None, "Folder of meshes with photographs, for suite scans."
 )
 _COUNT = flags.DEFINE_integer(
-  "count",
+  "num_faces",
   None,
   "Faces of suite synthetic; by default as the encoder's config says.",
   lower_bound=2,

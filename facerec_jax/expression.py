@@ -54,7 +54,7 @@ _OUTPUT = app.define_output()
 # Of the faces that are judged: neither of training nor of calibration.
 _SEED = 2_000_003
 _COUNT = flags.DEFINE_integer(
-  "count",
+  "judged_faces",
   700,
   "Rendered faces that --mode=eval judges; ten times as many exact codes.",
   lower_bound=7,

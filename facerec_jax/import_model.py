@@ -25,10 +25,16 @@ from facerec_jax.model_files import normalize
 from facerec_jax.results import model_sheets
 from facerec_jax.synthesis import emotions
 
+# Other commands have flags of these names, with other meanings.
 _INPUT = flags.DEFINE_string(
-  "input", None, "The model's file, or ICT-FaceKit's folder."
+  "input",
+  None,
+  "The model's file, or ICT-FaceKit's folder.",
+  allow_override=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The archive to write, .npz.")
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "The archive to write, .npz.", allow_override=True
+)
 _FORMAT = flags.DEFINE_enum(
   "format", None, list(formats.FORMATS), "By default recognised by content."
 )

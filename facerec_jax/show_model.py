@@ -30,7 +30,7 @@ _MODEL = flags.DEFINE_string(
 _PEOPLE = flags.DEFINE_integer(
   "people", 64, "Number of random people.", lower_bound=1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of the random people.")
+_SEED = flags.DEFINE_integer("people_seed", 0, "Of the random people.")
 
 
 def main() -> None:

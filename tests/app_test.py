@@ -49,3 +49,19 @@ def test_wrong_usage_ends_with_one_line_and_code_2(flags, message):
   last = result.stderr.strip().splitlines()[-1]
   assert last.startswith("error: ") and message in last
   assert "Traceback" not in result.stderr
+
+
+def test_commands_can_be_imported_together():
+  """No flag is defined twice: scripts and tests import several of them."""
+  folder = _ROOT / "facerec_jax"
+  commands = [
+    f"facerec_jax.{path.stem}"
+    for path in folder.glob("*.py")
+    if "app.run(main)" in path.read_text()
+  ]
+  assert len(commands) > 5
+  subprocess.run(
+    [sys.executable, "-c", f"import {', '.join(commands)}"],
+    check=True,
+    cwd=_ROOT,
+  )

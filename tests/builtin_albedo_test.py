@@ -188,7 +188,12 @@ def test_the_factors_paint_the_same_people(model, crowd):
   )
   skin = bare_skin(model)
   error = np.abs(np.clip(painted, 0, 1) - colors)[:, skin]
-  assert error.mean() < 0.006
+  # What sums of factors cannot paint is small beside what all factors but the
+  # tone paint.
+  tone = factors[:, 0, None, None] * mode(model, "tone")
+  details = np.abs(model.albedo_mean + tone - colors)[:, skin]
+  assert error.mean() < 0.33 * details.mean()
+  assert error.mean() < 0.007
 
 
 def test_tone_comes_first_and_is_the_largest(model):

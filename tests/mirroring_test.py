@@ -1,6 +1,7 @@
 """A mirrored code is rendered as the flipped image."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -80,30 +81,37 @@ def test_landmarks_are_mirrored(model, mirror, codes):
   np.testing.assert_allclose(got, wanted, atol=0.02)
 
 
-def test_images_are_flipped(model, mirror, codes):
+# Marks of the built-in skin, and its measured occlusion, have no exact mirror.
+@pytest.mark.parametrize("plain, median", ((True, 1e-5), (False, 0.015)))
+def test_images_are_flipped(model, mirror, codes, plain, median):
   camera = geometry.reference_camera(_SIZE)
-
-  @jax.jit
-  def draw(code):
-    face = renderer.render(model, camera, code, height=_SIZE, width=_SIZE)
-    return face.image, face.mask
-
+  if plain:
+    model = model.replace(
+      albedo_mean=jnp.full_like(model.albedo_mean, 0.4),
+      albedo=jnp.zeros_like(model.albedo),
+      occlusion=jnp.ones_like(model.occlusion),
+    )
   for index in range(3):
     code = jax.tree.map(lambda values, i=index: values[i], codes)
-    # Marks of the skin are on one side and have no mirror image.
-    code = code.replace(albedo=code.albedo.at[3:].set(0.0))
-    image, mask = (np.asarray(x)[:, ::-1] for x in draw(code))
-    got, got_mask = map(np.asarray, draw(mirroring.mirror_code(mirror, code)))
+    image, mask = (np.asarray(x)[:, ::-1] for x in _draw(model, camera, code))
+    mirrored = mirroring.mirror_code(mirror, code)
+    got, got_mask = map(np.asarray, _draw(model, camera, mirrored))
     assert (mask != got_mask).mean() < 0.005
     both = mask & got_mask
     difference = np.abs(got - image)[both]
-    assert np.median(difference) < 0.002 and difference.mean() < 0.01
+    assert np.median(difference) < median and difference.mean() < 0.02
+    if not plain:
+      continue
     # The light is off by far if it stays.
-    unlit = mirroring.mirror_code(mirror, code).replace(
-      illumination=code.illumination
-    )
-    wrong = np.abs(np.asarray(draw(unlit)[0]) - image)[both]
+    unlit = mirrored.replace(illumination=code.illumination)
+    wrong = np.abs(np.asarray(_draw(model, camera, unlit)[0]) - image)[both]
     assert wrong.mean() > 2 * difference.mean()
+
+
+@jax.jit
+def _draw(model, camera, code):
+  face = renderer.render(model, camera, code, height=_SIZE, width=_SIZE)
+  return face.image, face.mask
 
 
 def test_a_model_that_is_not_symmetric_has_the_nearest_mirror():

@@ -21,7 +21,7 @@ _SAMPLES = 2500
 # mm: nearer vertices are told apart by nothing but their movement.
 _APART = 1e-3
 # Directions of a basis weaker than this share of the strongest are dropped.
-_WEAK = 1e-5
+_WEAK = 1e-6
 # The harmonics that are odd in x: x, x y, x z.
 _ODD_HARMONICS = (3, 4, 7)
 
@@ -72,14 +72,14 @@ def create(model: morphable_model.MorphableModel) -> Mirror:
 
 
 def _partners(model):
-  """Vertices of the face, and the vertex where each one's reflection lies.
+  """Some vertices, and the vertex where each one's reflection lies.
 
   Where several lie at one place, as lips do that touch, nobody knows which is
   meant: these are left out.
   """
   mean = np.asarray(model.mean, np.float32)
-  face = np.flatnonzero(np.asarray(morphable_model.face_weights(model)))
-  index = face[:: -(-len(face) // _SAMPLES)]
+  # Of the whole head: on the face alone, modes of the head are hardly apart.
+  index = np.arange(0, len(mean), -(-len(mean) // _SAMPLES))
   partner, alone = [], []
   for point in mean[index] * np.float32([-1, 1, 1]):
     square = np.square(mean - point).sum(axis=1)
