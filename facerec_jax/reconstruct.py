@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import pathlib
 
+from absl import flags
 from absl import logging
 
 from facerec_jax import app
