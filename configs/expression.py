@@ -2,7 +2,9 @@
 
 Variants, `--config=configs/expression.py:VARIANT`:
   exact: the default; learns from codes as the emotions define them.
-  robust: learns from codes as an encoder reads them (--checkpoint=DIR).
+  robust: learns from codes as an encoder reads them (--checkpoint, by default
+    the released one); the released network is trained so, see
+    facerec_jax/released/expression.md.
   thesis: the layers of the thesis that this project re-creates, exact codes.
 """
 
@@ -29,8 +31,7 @@ def _base() -> ConfigDict:
   config.morphable_model = "builtin"
   # Numbers of the expression code (at most; fewer where the model has fewer).
   config.expression = 64
-  # Work folder of the encoder that reads rendered faces; empty: none. The flag
-  # --checkpoint sets it.
+  # What --checkpoint names: the encoder that reads rendered faces; empty: none.
   config.encoder = ""
   # Codes per step over all devices.
   config.batch_size = 512
@@ -77,13 +78,14 @@ def _exact(config):
 
 
 def _robust(config):
+  config.encoder = "small"
   config.bank.exact = 0
-  config.bank.read = 16_384
-  config.bank.imitated = 16_384
+  config.bank.read = 2_048
+  config.bank.imitated = 14_336
   # The mistakes of an encoder teach more than their noise: learn them by heart
   # less.
   config.optimizer.weight_decay = 1e-2
-  config.eval.num_examples = 3_500
+  config.eval.num_examples = 3_584
 
 
 def _thesis(config):

@@ -74,15 +74,16 @@ def define_workdir():
 
 
 @functools.cache
-def define_mode():
-  """Defines --mode; call at import of an app that has several."""
+def define_mode(**meanings: str):
+  """Defines --mode, the first by default; call at import of an app."""
+  if "mode" in flags.FLAGS:
+    # As --config: the last of several apps counts.
+    delattr(flags.FLAGS, "mode")
   return flags.DEFINE_enum(
     "mode",
-    "train",
-    ["train", "eval", "predict"],
-    "train: train, or resume where the workdir has a checkpoint. eval: print "
-    "and save the metrics of its newest checkpoint. predict: name the "
-    "expressions of photographs.",
+    next(iter(meanings)),
+    list(meanings),
+    " ".join(f"{name}: {meaning}." for name, meaning in meanings.items()),
   )
 
 

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import json
 import pathlib
-from typing import Any
 
-from flax import traverse_util
 import jax.numpy as jnp
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
 from facerec_jax import scenes
+from facerec_jax import tensor_files
 from facerec_jax.face import morphable_model
 from facerec_jax.training import checkpoint
 from facerec_jax.training import steps
 
 NAMES = ("small",)
-SUFFIX = ".safetensors"
+SUFFIX = tensor_files.SUFFIX
 _FORMAT = "facerec_jax encoder 1"
 _FOLDER = pathlib.Path(__file__).parent / "released"
 # The built-in face differs a little between machines; codes mean the same faces
@@ -56,18 +53,18 @@ def save(
   Raises:
     ValueError: the type cannot hold a weight.
   """
-  weights = _flat({"params": state.params})
+  weights = tensor_files.flat({"params": state.params})
   with np.errstate(over="ignore"):  # Found below.
     tensors = {name: np.asarray(leaf, dtype) for name, leaf in weights.items()}
   for name, leaf in tensors.items():
     if not np.isfinite(leaf).all():
       raise ValueError(f"{name} does not fit into {dtype}; use float32")
-  for name, leaf in _flat(_statistics(state)).items():
+  for name, leaf in tensor_files.flat(_statistics(state)).items():
     tensors[name] = np.asarray(leaf, np.float32)
-  safetensors.numpy.save_file(
-    tensors,
+  tensor_files.save(
     path,
-    metadata={
+    tensors,
+    {
       "format": _FORMAT,
       "step": str(int(state.step)),
       "config": json.dumps(experiment.config),
@@ -90,25 +87,13 @@ def load(path) -> tuple[experiments.Experiment, steps.TrainState]:
       face model than its config names.
   """
   try:
-    with safetensors.safe_open(path, framework="numpy") as file:
-      facts = file.metadata() or {}
-      # The file is no mapping.
-      tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if facts.get("format") != _FORMAT:
-      raise ValueError(f"format is {facts.get('format')!r}, wanted {_FORMAT!r}")
+    tensors, facts = tensor_files.load(path, _FORMAT)
     experiment = experiments.build(json.loads(facts["config"]))
     _check_face(experiment.model, json.loads(facts["face"]))
     state = _fill(experiment, tensors, int(facts["step"]))
-  except (
-    safetensors.SafetensorError,
-    config_sections.ConfigError,
-    KeyError,
-    OSError,
-    ValueError,
-  ) as error:
-    reason = " ".join(str(error).split())
+  except (config_sections.ConfigError, *tensor_files.ERRORS) as error:
     raise checkpoint.CheckpointError(
-      f"{path} is no usable encoder: {reason}"
+      f"{path} is no usable encoder: {tensor_files.reason(error)}"
     ) from error
   return experiment, state
 
@@ -121,26 +106,11 @@ def _statistics(state):
   }
 
 
-def _flat(tree: dict[str, Any]):
-  return traverse_util.flatten_dict(tree, sep="/")
-
-
 def _fill(experiment, tensors, step):
   template = scenes.state_template(experiment)
-  wanted = _flat({"params": template.params, **_statistics(template)})
-  for name in wanted.keys() ^ tensors.keys():
-    state = "is missing" if name in wanted else "is not of this encoder"
-    raise ValueError(f"{name} {state}")
-  for name, leaf in wanted.items():
-    if tensors[name].shape != leaf.shape:
-      raise ValueError(
-        f"{name} has shape {tensors[name].shape}, wanted {leaf.shape}"
-      )
-  leaves = {
-    name: jnp.asarray(array, wanted[name].dtype)
-    for name, array in tensors.items()
-  }
-  tree = traverse_util.unflatten_dict(leaves, sep="/")
+  tree = tensor_files.fill(
+    {"params": template.params, **_statistics(template)}, tensors, "encoder"
+  )
   return steps.TrainState(
     step=jnp.int32(step),
     params=tree["params"],

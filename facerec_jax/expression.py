@@ -1,14 +1,16 @@
 """Trains, judges and uses the network that names expressions.
 
-python -m facerec_jax.expression --config=configs/expression.py --workdir=DIR
+python -m facerec_jax.expression --mode=predict --input=PHOTO_OR_FOLDER \
+    [--output=OUT]
+python -m facerec_jax.expression --mode=predict --input=RECONSTRUCTION
+python -m facerec_jax.expression --mode=eval --output=OUT \
+    [--input=LABELLED_PHOTOS]
 python -m facerec_jax.expression --config=configs/expression.py:robust \
-    --checkpoint=ENCODER --workdir=DIR
-python -m facerec_jax.expression --mode=eval --workdir=DIR \
-    [--checkpoint=ENCODER [--input=LABELLED_PHOTOS]]
-python -m facerec_jax.expression --mode=predict --workdir=DIR \
-    --checkpoint=ENCODER --input=PHOTO_OR_FOLDER [--output=OUT]
-python -m facerec_jax.expression --mode=predict --workdir=DIR \
-    --input=RECONSTRUCTION
+    --workdir=DIR
+
+The first three use the released network, or with --workdir=DIR one that was
+trained there; eval then writes to DIR/eval. Networks of the variant robust,
+among them the released one, are for the encoder of --checkpoint.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
+from facerec_jax import expression_files
 from facerec_jax import expression_training
 from facerec_jax import photo_expressions
 from facerec_jax import photo_flags
@@ -41,7 +44,11 @@ from facerec_jax.training import metric_writer
 
 _CONFIG = app.define_config("configs/expression.py")
 _WORKDIR = app.define_workdir()
-_MODE = app.define_mode()
+_MODE = app.define_mode(
+  train="train, or resume where the workdir has a checkpoint",
+  eval="count how often a trained network is right",
+  predict="name the expressions of photographs, or of codes",
+)
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
 # Of the faces that are judged: neither of training nor of calibration.
@@ -56,11 +63,8 @@ _COUNT = flags.DEFINE_integer(
 
 def main() -> None:
   """The app."""
-  workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
   try:
-    {"train": _train, "eval": _evaluate, "predict": _predict}[_MODE.value](
-      workdir
-    )
+    {"train": _train, "eval": _evaluate, "predict": _predict}[_MODE.value]()
   except (
     checkpoint.CheckpointError,
     config_sections.ConfigError,
@@ -71,7 +75,8 @@ def main() -> None:
     raise app.WorkError(error) from error
 
 
-def _train(workdir):
+def _train():
+  workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
   config = app.read_config(_CONFIG)
   if _CHECKPOINT.value is not None:
     config["encoder"] = _CHECKPOINT.value
@@ -99,17 +104,18 @@ def _train(workdir):
   )
 
 
-def _evaluate(workdir):
+def _evaluate():
   """Each part is on disk before the next begins."""
-  recognizer = trained_expression.load(workdir)
-  encoder = _encoder(recognizer)
+  folder = _evaluation_folder()
+  recognizer = _recognizer()
+  has_photos = photo_flags.INPUT.value is not None
+  encoder = _encoder(recognizer, photos=has_photos)
   photos, problems = [], []
-  if photo_flags.INPUT.value is not None:
+  if has_photos:
     reader = _reader(recognizer, encoder)
     photos, problems = labelled_photos.list_labelled(photo_flags.INPUT.value)
   model = experiments.saved_model(recognizer.config, encoder)
   basis = expression_fitting.emotion_units(model)
-  folder = workdir / "eval"
   result = {}
 
   def add(name, part):
@@ -118,13 +124,12 @@ def _evaluate(workdir):
     print(expression_evaluation.format_report(name, part))
 
   expression_evaluation.draw_bases(folder / "bases.png", model, basis)
-  if recognizer.reads_exact_codes or encoder is None:
-    add(
-      "codes",
-      expression_evaluation.evaluate_codes(
-        recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
-      ),
-    )
+  add(
+    "codes",
+    expression_evaluation.evaluate_codes(
+      recognizer, basis, folder, count=10 * _COUNT.value, seed=_SEED
+    ),
+  )
   if encoder is not None:
     add(
       "faces",
@@ -140,15 +145,15 @@ def _evaluate(workdir):
   print(f"written to {folder}")
 
 
-def _predict(workdir):
-  recognizer = trained_expression.load(workdir)
+def _predict():
+  recognizer = _recognizer()
   source = pathlib.Path(app.required("input", photo_flags.INPUT.value))
   files = code_expressions.list_codes(source)
   if files:
     read = functools.partial(code_expressions.read, recognizer)
   else:
     files = reading.list_photos(source)
-    read = _reader(recognizer, _encoder(recognizer)).read
+    read = _reader(recognizer, _encoder(recognizer, photos=True)).read
   records = []
   for path in files:
     records.append(read(path))
@@ -162,19 +167,42 @@ def _predict(workdir):
     )
 
 
-def _encoder(recognizer):
-  """The encoder of --checkpoint, or the one of the training, or None."""
-  folder = _CHECKPOINT.value or recognizer.config["encoder"]
-  if not folder:
+def _evaluation_folder():
+  if _OUTPUT.value is not None:
+    return pathlib.Path(_OUTPUT.value)
+  if _WORKDIR.value is None:
+    raise app.UsageError("--output is missing, or --workdir of a training")
+  return pathlib.Path(_WORKDIR.value) / "eval"
+
+
+def _recognizer():
+  """The network of --workdir, or the released one."""
+  return trained_expression.load(_WORKDIR.value or expression_files.RELEASED)
+
+
+def _encoder(recognizer, *, photos=False):
+  """The encoder of --checkpoint, or the one of the training.
+
+  Where neither is given, photographs are read by the default one, and nothing
+  reads the faces that exact codes describe: None.
+  """
+  source = _CHECKPOINT.value or recognizer.config["encoder"]
+  if not source and photos:
+    source = trained_encoder.DEFAULT
+  if not source:
     return None
-  encoder = trained_encoder.load(folder)
+  encoder = trained_encoder.load(source)
   recognizer.check_model(encoder.model)
+  if recognizer.encoder is not None and not recognizer.knows(encoder):
+    logging.warning(
+      "the expression network learned what another encoder reads; names may be "
+      "worse for %s",
+      source,
+    )
   return encoder
 
 
 def _reader(recognizer, encoder):
-  if encoder is None:
-    raise app.UsageError("--checkpoint is missing: photographs need an encoder")
   return photo_expressions.Reader(
     encoder,
     recognizer,

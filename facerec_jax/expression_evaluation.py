@@ -86,19 +86,15 @@ def evaluate_codes(
   seed: int,
 ) -> dict:
   """Judges exact codes of acted emotions; writes codes.png and codes.csv."""
-  key = jax.random.key(seed)
-  rows = labelled_codes.acted(key, basis, count=count)
-  result = _report(
-    recognizer, rows, rows.codes, folder / "codes", "exact codes"
+  return _judge(
+    recognizer,
+    basis,
+    lambda codes, key: codes,
+    folder / "codes",
+    "exact codes",
+    count=count,
+    key=jax.random.key(seed),
   )
-  every = labelled_codes.acted(
-    jax.random.fold_in(key, 1), basis, count=count, weak_share=_ALL_STRENGTHS
-  )
-  return result | {
-    "intensity_correlation": intensity_correlations(
-      recognizer.predict(every.codes).intensity, every.emotion, every.intensity
-    )
-  }
 
 
 def evaluate_faces(
@@ -110,20 +106,30 @@ def evaluate_faces(
   count: int,
   seed: int,
 ) -> dict:
-  """Judges faces rendered and read; writes faces.png and faces.csv.
-
-  Intensities are those of the same faces: none is weak, so that ranks are
-  harder to keep than in `evaluate_codes`.
-  """
-  key = jax.random.key(seed)
-  rows = labelled_codes.acted(key, basis, count=count)
-  codes = expression_data.read_faces(encoder, rows.codes, key)
-  result = _report(
-    recognizer, rows, codes, folder / "faces", "rendered faces, read"
+  """Judges faces rendered and read; writes faces.png and faces.csv."""
+  return _judge(
+    recognizer,
+    basis,
+    lambda codes, key: expression_data.read_faces(encoder, codes, key),
+    folder / "faces",
+    "rendered faces, read",
+    count=count,
+    key=jax.random.key(seed),
   )
+
+
+def _judge(recognizer, basis, read, path, title, *, count, key):
+  """Classes by faces of the emotions' own strength, intensities by any."""
+  rows = labelled_codes.acted(key, basis, count=count)
+  result = _report(recognizer, rows, read(rows.codes, key), path, title)
+  every_key = jax.random.fold_in(key, 1)
+  every = labelled_codes.acted(
+    every_key, basis, count=count, weak_share=_ALL_STRENGTHS
+  )
+  grades = recognizer.predict(read(every.codes, every_key)).intensity
   return result | {
     "intensity_correlation": intensity_correlations(
-      recognizer.predict(codes).intensity, rows.emotion, rows.intensity
+      grades, every.emotion, every.intensity
     )
   }
 

@@ -173,11 +173,6 @@ def _build(
   )
 
 
-def has_exact_codes(config: Mapping[str, Any]) -> bool:
-  """Whether a checkpoint's bank held exact codes."""
-  return config["bank"]["exact"] > 0
-
-
 def facts(experiment: ExpressionExperiment) -> dict[str, str]:
   """What the config does not say about a run, for its checkpoints."""
   found = {"morphable_model": checkpoint.fingerprint(experiment.model)}

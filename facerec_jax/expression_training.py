@@ -5,13 +5,18 @@ from __future__ import annotations
 import pathlib
 
 from absl import logging
+import jax
 
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
+from facerec_jax import expression_files
 from facerec_jax import expression_scenes
 from facerec_jax import trained_expression
+from facerec_jax.recognition import calibration
 from facerec_jax.recognition import labelled_codes
 from facerec_jax.recognition import network as networks
+from facerec_jax.results import codes as code_files
+from facerec_jax.synthesis import emotions
 from facerec_jax.training import checkpoint
 from facerec_jax.training import config_changes
 from facerec_jax.training import loop
@@ -29,7 +34,7 @@ def train(
 
   Args:
     experiment: what to train.
-    workdir: of checkpoints, metrics and expression.json.
+    workdir: of checkpoints, metrics, expression.json and .safetensors.
 
   Returns:
     (the final state, what expression.json holds; None if stopped early).
@@ -72,9 +77,7 @@ def train(
       checkpointer.close()
   if int(final.step) < experiment.schedule.num_steps:
     return final, None
-  return final, trained_expression.save_calibration(
-    workdir, experiment, final, examples
-  )
+  return final, _save_calibration(workdir, experiment, final, examples)
 
 
 def _check_run(experiment, checkpointer):
@@ -104,3 +107,45 @@ def _evaluate(experiment, replicated, examples):
     experiment.network, parallel.unreplicate(replicated), examples.code
   )
   return expression_evaluation.held_out_metrics(*answers, examples)
+
+
+def _save_calibration(workdir, experiment, state, held_out):
+  """Writes expression.json, which is returned, and all in a single file.
+
+  The temperature is fitted on one half of the held-out codes and judged on the
+  other.
+  """
+  logits, _ = trained_expression.answer(
+    experiment.network, state, held_out.code
+  )
+  temperature = calibration.fit_temperature(logits[::2], held_out.label[::2])
+  judged = {
+    name: _judge(logits[1::2] / divisor, held_out.label[1::2])
+    for name, divisor in (("before", 1.0), ("after", temperature))
+  }
+  content = {
+    "step": int(state.step),
+    "temperature": temperature,
+    "calibration": judged,
+    "unsure_below": experiment.unsure_below,
+    "morphable_model": experiment.model.name,
+    "expressions": len(state.mean),
+    "classes": emotions.CLASSES,
+    "encoder": experiments.facts(experiment).get("encoder"),
+  }
+  code_files.write_json(workdir / trained_expression.FILE, content)
+  expression_files.save(
+    workdir / trained_expression.SINGLE_FILE, experiment.config, content, state
+  )
+  return content
+
+
+def _judge(logits, labels):
+  return {
+    "negative_log_likelihood": float(
+      calibration.negative_log_likelihood(logits, labels)
+    ),
+    "calibration_error": calibration.expected_calibration_error(
+      jax.nn.softmax(logits), labels
+    ),
+  }

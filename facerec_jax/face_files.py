@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from facerec_jax import reconstruction
+from facerec_jax import trained_expression
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.photos import alignment
@@ -66,6 +67,8 @@ def write_face(
   }
   if result.refinement is not None:
     facts["refinement"] = result.refinement
+  if result.shown is not None:
+    facts["shown_expression"] = result.shown
   square = face.square
   codes.write_code(
     folder,
@@ -218,6 +221,9 @@ def face_section(title: str, folder: str, facts: dict) -> report.Section:
   if facts["landmark_error"] is not None:
     error = f"{100 * facts['landmark_error']:.1f} % of the eyes' outer width"
     rows.insert(1, ("Landmark distance", error))
+  if "shown_expression" in facts:
+    named = trained_expression.format_description(facts["shown_expression"])
+    rows.insert(0, ("Expression", named))
   refined = facts.get("refinement")
   if refined is None:
     del captions["before"]

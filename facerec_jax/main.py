@@ -25,7 +25,10 @@ from facerec_jax.training import parallel
 
 _CONFIG = app.define_config("configs/resnet.py")
 _WORKDIR = app.define_workdir()
-_MODE = app.define_mode()
+_MODE = app.define_mode(
+  train="train, or resume where the workdir has a checkpoint",
+  eval="print and save the metrics of its checkpoints",
+)
 _EVAL_STEPS = flags.DEFINE_string(
   "eval_steps",
   "newest",
@@ -43,11 +46,6 @@ _ACCEPT_CHANGES = flags.DEFINE_bool(
 def main() -> None:
   """The app."""
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
-  if _MODE.value == "predict":
-    raise app.UsageError(
-      "--mode=predict is of facerec_jax.expression; faces are read by "
-      "facerec_jax.reconstruct"
-    )
   if _MODE.value == "eval":
     try:
       evaluate(workdir, _EVAL_STEPS.value)

@@ -8,7 +8,6 @@ import dataclasses
 import pathlib
 
 from absl import logging
-import numpy as np
 
 from facerec_jax import reconstruction
 from facerec_jax import trained_expression
@@ -65,9 +64,10 @@ class Reader:
     return record
 
   def _describe(self, photo, face):
-    code = reconstruction.reconstruct(self.encoder, photo, face).code
-    named = self.recognizer.predict(np.asarray(code.expression)[None])
-    return {"box": face.box, **named.describe(0)}
+    read = reconstruction.reconstruct(
+      self.encoder, photo, face, recognizer=self.recognizer
+    )
+    return {"box": face.box, **read.shown}
 
 
 def write(output: pathlib.Path, records: Sequence[dict]) -> list[pathlib.Path]:
@@ -96,13 +96,7 @@ def format_lines(record: dict, root: str = "") -> str:
   name = str(path.relative_to(root)) if root else path.name
   if not record["faces"]:
     return f"{name}: {record['message']}"
-  lines = []
-  for face in record["faces"]:
-    text = f"{name}: {face['label']}"
-    if face["label"] != face["likeliest"]:
-      text += f", perhaps {face['likeliest']}"
-    text += f" {100 * face['probability']:.0f} %"
-    if face["likeliest"] != "neutral":
-      text += f", intensity {face['intensity']:.1f} of 5"
-    lines.append(text)
-  return "\n".join(lines)
+  return "\n".join(
+    f"{name}: {trained_expression.format_description(face)}"
+    for face in record["faces"]
+  )

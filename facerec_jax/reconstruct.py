@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import pathlib
 
+from absl import flags
 from absl import logging
 
 from facerec_jax import app
@@ -22,6 +23,7 @@ from facerec_jax import photo_flags
 from facerec_jax import reconstruction
 from facerec_jax import refining
 from facerec_jax import trained_encoder
+from facerec_jax import trained_expression
 from facerec_jax.photos import detection
 from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import reading
@@ -32,6 +34,13 @@ from facerec_jax.training import checkpoint
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
 _REFINE = photo_flags.define_refine()
+_EXPRESSION_MODEL = flags.DEFINE_string(
+  "expression_model",
+  "auto",
+  "What names expressions: the work folder of facerec_jax.expression, or its "
+  "expression.safetensors; none; auto: the released network, for the encoder "
+  "that it belongs to.",
+)
 
 DONE = "reconstructed"
 NO_FACE = "no face"
@@ -57,6 +66,7 @@ def main() -> None:
     encoder = trained_encoder.load(workdir)
     steps = _REFINE.value
     refiner = refining.create(encoder, steps) if steps else None
+    recognizer = trained_expression.find(_EXPRESSION_MODEL.value, encoder)
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   records = reconstruct_photos(
@@ -66,6 +76,7 @@ def main() -> None:
     predictor=predictor,
     detector=photo_flags.DETECTOR.value,
     refiner=refiner,
+    recognizer=recognizer,
   )
   done = sum(record["status"] == DONE for record in records)
   print(f"{done} of {len(records)} photographs: {output / 'index.html'}")
@@ -84,6 +95,7 @@ def reconstruct_photos(
   predictor: landmark_predictor.Predictor | None = None,
   detector: str = "auto",
   refiner: refining.Refiner | None = None,
+  recognizer: trained_expression.TrainedExpression | None = None,
 ) -> list[dict]:
   """Reconstructs all faces of all photographs.
 
@@ -97,6 +109,7 @@ def reconstruct_photos(
     predictor: of landmarks, or None.
     detector: as for `detection.detect_faces`.
     refiner: of the encoder's codes, or None.
+    recognizer: of expressions, or None.
 
   Returns:
     One record for each photograph, as in summary.json: file, status, message,
@@ -115,6 +128,7 @@ def reconstruct_photos(
           predictor=predictor,
           detector=detector,
           refiner=refiner,
+          recognizer=recognizer,
         )
       )
       _log(records[-1])
@@ -138,7 +152,7 @@ def folder_names(photos: Sequence[pathlib.Path]) -> list[str]:
 
 
 def _reconstruct_photo(
-  encoder, path, output, name, *, predictor, detector, refiner
+  encoder, path, output, name, *, predictor, detector, **models
 ):
   record = {"file": path.name, "status": DONE, "message": "", "faces": []}
   try:
@@ -150,7 +164,7 @@ def _reconstruct_photo(
       return record | {"status": NO_FACE, "message": "no face was found"}
     record["faces"] = [
       _reconstruct_face(
-        encoder, photo, face, output, f"{name}/face_{index}", refiner
+        encoder, photo, face, output, f"{name}/face_{index}", **models
       )
       for index, face in enumerate(faces)
     ]
@@ -165,10 +179,10 @@ def _reconstruct_photo(
   return record
 
 
-def _reconstruct_face(encoder, photo, face, output, folder, refiner):
+def _reconstruct_face(encoder, photo, face, output, folder, **models):
   record = {"folder": folder, "status": DONE, "message": ""}
   try:
-    result = reconstruction.reconstruct(encoder, photo, face, refiner=refiner)
+    result = reconstruction.reconstruct(encoder, photo, face, **models)
     facts = face_files.write_face(output / folder, encoder, photo, face, result)
   except Exception as error:  # A face never stops the others.
     logging.exception("%s", folder)

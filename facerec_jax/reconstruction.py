@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from facerec_jax import refining
+from facerec_jax import trained_expression
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.face import morphable_model
@@ -50,6 +51,8 @@ class Reconstruction:
       distances; None without detected ones.
     start: what the encoder read, if the code was refined.
     refinement: errors before and after, see `refining.Outcome`; None without.
+    shown: the named expression, see `trained_expression.Predictions.describe`;
+      None where no network names it.
   """
 
   image: np.ndarray
@@ -58,6 +61,7 @@ class Reconstruction:
   landmark_error: float | None
   start: code_vector.CodeVector | None = None
   refinement: dict | None = None
+  shown: dict | None = None
 
 
 @jax.jit
@@ -71,6 +75,7 @@ def reconstruct(
   face: detection.Face,
   *,
   refiner: refining.Refiner | None = None,
+  recognizer: trained_expression.TrainedExpression | None = None,
 ) -> Reconstruction:
   """Reads a face.
 
@@ -79,6 +84,7 @@ def reconstruct(
     photo: [H, W, 3] uint8 sRGB.
     face: of the photo.
     refiner: of the encoder's codes, or None to keep what it answers.
+    recognizer: names the expression that the encoder read, or None.
 
   Returns:
     The reconstruction.
@@ -94,6 +100,10 @@ def reconstruct(
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
   code = start = encoder.layout.unflatten(flat)
+  shown = None
+  if recognizer is not None:
+    # Of the encoder's own answer: the network knows its mistakes.
+    shown = recognizer.predict(np.asarray(code.expression)[None]).describe(0)
   facts = None
   if refiner is not None:
     flat, facts = refiner(photo, face, flat)
@@ -112,4 +122,5 @@ def reconstruct(
     error,
     start=None if refiner is None else start,
     refinement=facts,
+    shown=shown,
   )

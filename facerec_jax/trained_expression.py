@@ -14,16 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax import expression_experiment as experiments
+from facerec_jax import expression_files
+from facerec_jax import trained_encoder
 from facerec_jax.face import morphable_model
-from facerec_jax.recognition import calibration
 from facerec_jax.recognition import labelled_codes
 from facerec_jax.recognition import network as networks
-from facerec_jax.results import codes as code_files
 from facerec_jax.synthesis import emotions
 from facerec_jax.training import checkpoint
 
 # Written when a training ends: the calibration, and what the codes are.
 FILE = "expression.json"
+# All of the training in one file, beside it.
+SINGLE_FILE = f"expression{expression_files.SUFFIX}"
 UNSURE = "unsure"
 
 
@@ -70,6 +72,17 @@ class Predictions:
     }
 
 
+def format_description(face: Mapping[str, Any]) -> str:
+  """What `Predictions.describe` says, for people."""
+  text = face["label"]
+  if text != face["likeliest"]:
+    text += f", perhaps {face['likeliest']}"
+  text += f" {100 * face['probability']:.0f} %"
+  if face["likeliest"] != "neutral":
+    text += f", intensity {face['intensity']:.1f} of 5"
+  return text
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainedExpression:
   """Names the expression of codes.
@@ -80,6 +93,8 @@ class TrainedExpression:
     temperature: that divides the logits.
     unsure_below: smallest probability of a class that is named.
     model_name: of the morphable model that the codes belong to.
+    encoder: fingerprint of the parameters of the encoder whose readings it
+      learned from; None: exact codes alone.
     config: of the training.
   """
 
@@ -88,17 +103,13 @@ class TrainedExpression:
   temperature: float
   unsure_below: float
   model_name: str
+  encoder: str | None
   config: Mapping[str, Any]
 
   @property
   def size(self) -> int:
     """Ke, numbers of an expression code."""
     return len(self.state.mean)
-
-  @property
-  def reads_exact_codes(self) -> bool:
-    """Whether exact codes were among those that it learned from."""
-    return experiments.has_exact_codes(self.config)
 
   def check_model(self, model: morphable_model.MorphableModel) -> None:
     """Refuses codes of another face model.
@@ -113,6 +124,10 @@ class TrainedExpression:
         f"{self.model_name!r}, got {count} of {model.name!r}; train one for "
         "this model"
       )
+
+  def knows(self, encoder: trained_encoder.TrainedEncoder) -> bool:
+    """Whether it learned from what this very encoder reads."""
+    return self.encoder == checkpoint.fingerprint(encoder.state.params)
 
   def predict(self, codes) -> Predictions:
     """Names the expressions of codes [N, Ke].
@@ -141,66 +156,60 @@ def answer(network, state, codes):
   return networks.apply(network, state, codes)
 
 
-def save_calibration(
-  workdir: pathlib.Path,
-  experiment: experiments.ExpressionExperiment,
-  state: networks.State,
-  held_out: labelled_codes.Example,
-) -> dict:
-  """Calibrates a trained network and writes expression.json.
-
-  The temperature is fitted on one half of the held-out codes and judged on the
-  other.
+def load(source=expression_files.RELEASED) -> TrainedExpression:
+  """Loads an expression network with its calibration.
 
   Args:
-    workdir: of the training.
-    experiment: that was trained.
-    state: at its end.
-    held_out: examples of the kinds that it was trained on.
-
-  Returns:
-    What was written.
-  """
-  logits, _ = answer(experiment.network, state, held_out.code)
-  temperature = calibration.fit_temperature(logits[::2], held_out.label[::2])
-  judged = {
-    name: _judge(logits[1::2] / divisor, held_out.label[1::2])
-    for name, divisor in (("before", 1.0), ("after", temperature))
-  }
-  content = {
-    "step": int(state.step),
-    "temperature": temperature,
-    "calibration": judged,
-    "unsure_below": experiment.unsure_below,
-    "morphable_model": experiment.model.name,
-    "expressions": len(state.mean),
-    "classes": emotions.CLASSES,
-  }
-  code_files.write_json(workdir / FILE, content)
-  return content
-
-
-def _judge(logits, labels):
-  return {
-    "negative_log_likelihood": float(
-      calibration.negative_log_likelihood(logits, labels)
-    ),
-    "calibration_error": calibration.expected_calibration_error(
-      jax.nn.softmax(logits), labels
-    ),
-  }
-
-
-def load(workdir) -> TrainedExpression:
-  """Loads the newest checkpoint of a work folder and its calibration.
-
-  Args:
-    workdir: of `facerec_jax.expression`.
+    source: the work folder of a training that has ended, or a file of
+      `expression_files.save`; by default the released one.
 
   Raises:
-    CheckpointError: the folder holds no finished training.
+    CheckpointError: there is no usable network.
   """
-  workdir = pathlib.Path(workdir)
+  path = pathlib.Path(source)
+  if path.suffix == expression_files.SUFFIX:
+    config, facts, network, state = expression_files.load(path)
+  else:
+    config, facts, network, state = _load_newest(path)
+  return TrainedExpression(
+    network=network,
+    state=state,
+    temperature=facts["temperature"],
+    unsure_below=facts["unsure_below"],
+    model_name=facts["morphable_model"],
+    encoder=facts["encoder"],
+    config=config,
+  )
+
+
+def find(
+  name: str, encoder: trained_encoder.TrainedEncoder
+) -> TrainedExpression | None:
+  """The network that a user wants for an encoder.
+
+  Args:
+    name: as for `load`; "none"; or "auto", the released one for the encoder
+      whose readings it learned from, and none for others.
+    encoder: whose codes are to be named.
+
+  Returns:
+    The network, or None.
+
+  Raises:
+    CheckpointError: there is no usable network.
+    ValueError: it is for another face model.
+  """
+  if name == "none":
+    return None
+  if name != "auto":
+    recognizer = load(name)
+    recognizer.check_model(encoder.model)
+    return recognizer
+  recognizer = load()
+  return recognizer if recognizer.knows(encoder) else None
+
+
+def _load_newest(workdir):
   advice = (
     "train one to its end with python -m facerec_jax.expression "
     f"--workdir={workdir}"
@@ -220,14 +229,7 @@ def load(workdir) -> TrainedExpression:
       f"{workdir / FILE} is of step {facts['step']}, the checkpoint of "
       f"{int(state.step)}; {advice}"
     )
-  return TrainedExpression(
-    network=network,
-    state=state,
-    temperature=facts["temperature"],
-    unsure_below=facts["unsure_below"],
-    model_name=facts["morphable_model"],
-    config=config,
-  )
+  return config, facts, network, state
 
 
 def _read_facts(path, advice) -> Mapping:

@@ -26,7 +26,7 @@ def _run(app, *flags):
   [
     ([_CONFIG], "error: --workdir is missing"),
     ([_CONFIG, "--wokdir=x"], "wokdir"),
-    ([_CONFIG, "--mode=play"], "--mode"),
+    ([_CONFIG, "--mode=predict"], "--mode"),
     ([_CONFIG, "stray"], "unknown argument 'stray'"),
     ([_CONFIG + ":huge"], "no variant 'huge'; it has resnet50, resnet18"),
     ([_CONFIG, "--config.sead=1"], "sead"),

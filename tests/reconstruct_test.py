@@ -17,6 +17,7 @@ import pytest
 from facerec_jax import app
 from facerec_jax import reconstruct
 from facerec_jax import refining
+from facerec_jax import trained_expression
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.photos import alignment
@@ -230,6 +231,35 @@ def test_refinement_brings_a_face_to_its_place(
   assert "before.png" in page and "40 steps, " in page
 
 
+def test_the_named_expression_is_in_code_and_page(
+  tmp_path, monkeypatch, model, code, scene
+):
+  """Its shares are those of the expression that the encoder reads."""
+  photo, face, _ = scene
+  find(monkeypatch, [[face]])
+  expression = jnp.array([0.1, 0.2, 0.3, 0.25])
+
+  def predict(codes):
+    np.testing.assert_allclose(codes, [expression], atol=1e-6)
+    probabilities = np.full((1, 7), 0.05)
+    probabilities[0, 3] = 0.7
+    return trained_expression.Predictions(probabilities, np.eye(7)[3:4], 0.5)
+
+  reconstruct.reconstruct_photos(
+    make_encoder(model, code.replace(expression=expression)),
+    [save(tmp_path, "one.png", photo)],
+    tmp_path,
+    predictor=no_predictor,
+    recognizer=types.SimpleNamespace(predict=predict),
+  )
+  content = json.loads((tmp_path / "one/face_0/code.json").read_text())
+  named = content["shown_expression"]
+  assert named["label"] == "happiness" and named["intensity"] == 1.0
+  assert named["probabilities"]["happiness"] == 0.7
+  page = (tmp_path / "index.html").read_text("utf-8")
+  assert "happiness 70 %, intensity 1.0 of 5" in page
+
+
 def test_face_at_the_border(tmp_path, monkeypatch, model, code):
   square = alignment.Square(np.array([60.0, 80.0]), 190.0)
   photo, points = photograph(model, code, square, 300, 400)
@@ -381,6 +411,7 @@ def call_main(monkeypatch, encoder, **values):
   monkeypatch.setattr(
     reconstruct.trained_encoder, "load", lambda workdir: encoder
   )
+  values = {"expression_model": "none"} | values
   with flagsaver.flagsaver(**{k: str(v) for k, v in values.items()}):
     reconstruct.main()
 
