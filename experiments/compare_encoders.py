@@ -171,7 +171,11 @@ def _enter(name, config, folder) -> Contestant:
     if _SECONDS.value:
       experiment = experiments.build(_within(config, experiment))
   logging.info("%s: %d steps", name, experiment.schedule.num_steps)
-  training_run.train(experiment, folder)
+  state = training_run.train(experiment, folder)
+  if int(state.step) < experiment.schedule.num_steps:
+    raise app.WorkError(
+      f"{name} was stopped at step {int(state.step)}; the same command goes on"
+    )
   encoder = trained_encoder.load(folder)
   _, found = synthetic.read_held_out(encoder, _FACES.value)
   own = {key: values[:, 0] for key, values in found.errors.items()}

@@ -17,6 +17,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from facerec_jax import bootstrap_settings
 from facerec_jax import config_sections
 from facerec_jax import encoders
 from facerec_jax import model_files
@@ -78,6 +79,7 @@ class Experiment:
     loss: terms and weights.
     schedule: of the loop.
     eval: held-out data.
+    bootstrap: of an encoder that is adapted to photographs, or None.
   """
 
   config: dict[str, Any]
@@ -98,6 +100,7 @@ class Experiment:
   loss: losses.Loss
   schedule: loop.Schedule
   eval: EvalSettings
+  bootstrap: bootstrap_settings.Settings | None = None
 
   @functools.cached_property
   def make_batch(self) -> Callable:
@@ -198,6 +201,7 @@ def _build(
   accumulate_steps=1,
   max_skipped_steps=0,
   encoder_weights="",
+  bootstrap=None,
 ) -> Experiment:
   camera = geometry.reference_camera(
     config_sections.positive("image_size", image_size)
@@ -250,6 +254,10 @@ def _build(
       ),
     ),
     eval=config_sections.call(EvalSettings, "config.eval", eval),
+    bootstrap=bootstrap
+    and config_sections.call(
+      bootstrap_settings.create, "config.bootstrap", bootstrap
+    ),
   )
 
 

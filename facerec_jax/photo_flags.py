@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from absl import flags
 
 from facerec_jax.photos import detection
@@ -21,3 +23,15 @@ DETECTOR = flags.DEFINE_enum(
   detection.DETECTORS,
   "What finds faces; auto: haar where dlib finds none.",
 )
+
+
+@functools.cache
+def define_refine():
+  """Defines --refine; call at import of an app that can."""
+  return flags.DEFINE_integer(
+    "refine",
+    0,
+    "Steps by which each code is fitted to its photograph, starting from the "
+    "encoder's answer; 100 do, 0 are none.",
+    lower_bound=0,
+  )

@@ -18,6 +18,7 @@ from absl import flags
 from absl import logging
 
 from facerec_jax import app
+from facerec_jax import face_files
 from facerec_jax import photo_flags
 from facerec_jax import reconstruction
 from facerec_jax import refining
@@ -32,13 +33,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = flags.DEFINE_integer(
-  "refine",
-  0,
-  "Steps by which each code is fitted to its photograph, starting from the "
-  "encoder's answer; 100 do, 0 are none.",
-  lower_bound=0,
-)
+_REFINE = photo_flags.define_refine()
 _EXPRESSION_MODEL = flags.DEFINE_string(
   "expression_model",
   "auto",
@@ -188,9 +183,7 @@ def _reconstruct_face(encoder, photo, face, output, folder, **models):
   record = {"folder": folder, "status": DONE, "message": ""}
   try:
     result = reconstruction.reconstruct(encoder, photo, face, **models)
-    facts = reconstruction.write_face(
-      output / folder, encoder, photo, face, result
-    )
+    facts = face_files.write_face(output / folder, encoder, photo, face, result)
   except Exception as error:  # A face never stops the others.
     logging.exception("%s", folder)
     return record | {"status": FAILED, "message": _line(error)}
@@ -250,7 +243,7 @@ def _sections(record) -> Iterator[report.Section]:
     if several:
       title += f", face {index + 1} of {len(record['faces'])}"
     if face["status"] == DONE:
-      yield reconstruction.face_section(title, face["folder"], face)
+      yield face_files.face_section(title, face["folder"], face)
     else:
       yield report.Section(title, problems=(face["message"],))
 

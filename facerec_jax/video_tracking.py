@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import pathlib
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,28 +119,15 @@ def draw(model, frame: video.Frame, tracked: TrackedFrame) -> np.ndarray:
   image = frame.image
   scale = min(1.0, _MAX_ROWS / image.shape[0])
   if scale < 1:
-    size = (round(scale * image.shape[1]), round(scale * image.shape[0]))
-    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image = alignment.shrink(image, scale)
   shown = image
   if tracked.smooth is not None:
     square = tracked.smooth.square
     small = alignment.Square(scale * square.center, scale * square.side)
-    shown = _lay_over(image, model, tracked.smooth.code, small)
+    small = alignment.Square(small.center, _OVERLAY_SIDES * small.side)
+    picture = np.asarray(_render(model, tracked.smooth.code))
+    shown = alignment.paste(image, picture, small)
   return np.hstack([image, shown])
-
-
-def _lay_over(image, model, code, square):
-  picture = np.asarray(_render(model, code))
-  # From pixels of the rendering to pixels of the image, whose centres lie at
-  # integers in OpenCV.
-  step = _OVERLAY_SIDES * square.side / _OVERLAY_SIZE
-  corner = square.center - 0.5 * _OVERLAY_SIDES * square.side
-  shift = corner + 0.5 * step - 0.5
-  matrix = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
-  size = image.shape[1::-1]
-  laid = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR)
-  mixed = laid[..., :3] * 255 + (1 - laid[..., 3:]) * image
-  return np.round(np.clip(mixed, 0, 255)).astype(np.uint8)
 
 
 @jax.jit

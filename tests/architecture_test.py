@@ -28,6 +28,9 @@ _LAYERS = {
   # Joins everything below; its command joins it to the flags.
   "facerec_jax.evaluation": 5,
   "facerec_jax.evaluate": 6,
+  # Reports with the evaluation's tables and pictures.
+  "facerec_jax.bootstrapping": 6,
+  "facerec_jax.bootstrap": 7,
 }
 # Steps join what stands beside them.
 _SIBLINGS = {"facerec_jax.training": {"facerec_jax.synthesis"}}
@@ -43,7 +46,10 @@ _ALLOWED = {
   "facerec_jax.encoder_files": {"flax", "jax", "numpy", "safetensors"},
   "facerec_jax.face": {"flax", "jax", "numpy"},
   "facerec_jax.render": {"flax", "jax", "numpy"},
-  "facerec_jax.photos": _PICTURES | {"absl", "jax"},
+  "facerec_jax.photos": _PICTURES | {"absl", "jax", "tqdm"},
+  # The only files that know TFDS.
+  "facerec_jax.photos.datasets": {"cv2", "numpy", "tensorflow_datasets"},
+  "facerec_jax.photos.public_sets": {"absl", "numpy", "tensorflow_datasets"},
   "facerec_jax.results": _PICTURES | {"absl", "jax"},
   "facerec_jax.evaluation": {"absl", "jax", "numpy", "scipy"},
   "facerec_jax.evaluation.scan_files": {"numpy", "trimesh"},
@@ -119,7 +125,7 @@ def test_third_party_imports_stay_in_their_rooms(path, name):
 
 def test_training_and_rendering_need_no_picture_library():
   """The training path imports nothing that handles photographs."""
-  heavy = _PICTURES - {"numpy"} | {"scipy"}
+  heavy = _PICTURES - {"numpy"} | {"scipy", "tensorflow_datasets"}
   for path, name in _MODULES:
     rooms = (["photos"], ["results"], ["model_files"], ["evaluation"])
     if name.split(".")[1:2] in rooms:

@@ -1,6 +1,7 @@
 """Scans with photographs in a folder.
 
-  NAME.obj (or .ply .glb .stl .off)   the neutral face as a mesh
+  NAME.obj (or .ply .glb .stl .off)   the neutral face as a mesh: what a scanner
+    sees, no eye sockets or mouths behind it, whose points would count
   NAME.json or NAME.pp                its landmarks
   NAME.jpg, NAME_*.jpg, NAME-*.jpg    photographs of it (any image format)
 

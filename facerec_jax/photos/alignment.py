@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from facerec_jax.face import landmarks as landmark_points
@@ -154,3 +155,32 @@ def _resample(
   for index, weight in zip(indices.T, weights.T, strict=True):
     result += weight[:, None, None] * image[index]
   return result
+
+
+def shrink(photo: np.ndarray, scale: float) -> np.ndarray:
+  """Resamples a whole photograph [H, W, 3] uint8 by a factor below 1."""
+  height, width = photo.shape[:2]
+  size = round(scale * width), round(scale * height)
+  return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+
+
+def paste(photo: np.ndarray, picture: np.ndarray, square: Square) -> np.ndarray:
+  """Lays a picture over a square of a photograph; the reverse of `crop`.
+
+  Args:
+    photo: [H, W, 3] uint8.
+    picture: [S, S, 4] sRGB in [0, 1] times coverage, and coverage.
+    square: where it belongs, pixels of the photograph.
+
+  Returns:
+    [H, W, 3] uint8.
+  """
+  # From pixels of the picture to pixels of the photograph, whose centres lie at
+  # integers in OpenCV.
+  step = square.side / len(picture)
+  shift = np.asarray(square.center) - 0.5 * square.side + 0.5 * step - 0.5
+  matrix = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
+  size = photo.shape[1::-1]
+  laid = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR)
+  mixed = laid[..., :3] * 255 + (1 - laid[..., 3:]) * photo
+  return np.round(np.clip(mixed, 0, 255)).astype(np.uint8)

@@ -35,12 +35,24 @@ def load_predictor(path: str | os.PathLike | None = None) -> Predictor | None:
   Raises:
     ValueError: the file is missing, damaged or has other points.
   """
-  if path is None:
-    path = _installed_file()
+  path = find(path)
   if path is None:
     _say_what_is_lost()
     return None
   return functools.partial(_predict, _load(os.path.abspath(path)))
+
+
+def find(path: str | os.PathLike | None = None) -> pathlib.Path | None:
+  """The file that `load_predictor` reads, or None where there is none.
+
+  Raises:
+    ValueError: the named file is missing.
+  """
+  if path is None:
+    return _installed_file()
+  if not os.path.isfile(path):
+    raise ValueError(f"{path}: no such landmark model; see --landmark_model")
+  return pathlib.Path(path)
 
 
 @functools.cache  # Once is enough.
@@ -69,8 +81,6 @@ def _load(path: str):
   """The predictor of a file: 100 MB, so it is read once."""
   import dlib
 
-  if not os.path.isfile(path):
-    raise ValueError(f"{path}: no such landmark model; see --landmark_model")
   try:
     predictor = dlib.shape_predictor(path)
   except (RuntimeError, MemoryError) as error:

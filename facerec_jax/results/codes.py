@@ -55,6 +55,52 @@ def write_code(
   write_json(folder / "code.json", {**content, **facts})
 
 
+class CodeFileError(ValueError):
+  """A code file cannot be used; the message names it and the reason."""
+
+
+def read_code(
+  path: str | os.PathLike, model_name: str, like: code_vector.CodeVector
+) -> tuple[code_vector.CodeVector, dict[str, Any]]:
+  """Reads code.json.
+
+  Args:
+    path: of the file.
+    model_name: that the code must belong to.
+    like: a code of the wanted sizes.
+
+  Returns:
+    The code, and all that the file holds.
+
+  Raises:
+    CodeFileError: no such file, no code, or one of another model.
+  """
+  try:
+    content = json.loads(pathlib.Path(path).read_text("utf-8"))
+    name = content["morphable_model"]
+    groups = {k: np.asarray(content[k], np.float32) for k in _UNITS}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise CodeFileError(
+      f"{path}: no code that facerec_jax.reconstruct wrote "
+      f"({type(error).__name__}: {' '.join(str(error).split())})"
+    ) from error
+  if name != model_name:
+    raise CodeFileError(
+      f"{path}: a code of the face model {name!r}, but the encoder reads "
+      f"codes of {model_name!r}"
+    )
+  for group, value in groups.items():
+    wanted = np.shape(getattr(like, group))
+    if value.shape != wanted:
+      raise CodeFileError(
+        f"{path}: {group} has the shape {value.shape}, but the encoder's "
+        f"codes have {wanted}"
+      )
+    if not np.isfinite(value).all():
+      raise CodeFileError(f"{path}: {group} is not finite")
+  return code_vector.CodeVector(**groups), content
+
+
 def units(model: morphable_model.MorphableModel) -> dict[str, str]:
   """The unit of each group of a model's codes."""
   if model.expression_kind == "blendshape":

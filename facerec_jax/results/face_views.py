@@ -102,6 +102,13 @@ def draw(
   )
 
 
+def draw_rendering(
+  model: morphable_model.MorphableModel, code: code_vector.CodeVector
+) -> View:
+  """Draws `FaceViews.rendering` alone."""
+  return _draw(model, code)
+
+
 def draw_face(
   model: morphable_model.MorphableModel, code: code_vector.CodeVector
 ) -> View:

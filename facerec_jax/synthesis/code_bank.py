@@ -77,3 +77,44 @@ def statistics(bank: CodeBank) -> tuple[jax.Array, jax.Array]:
   spread = jnp.sqrt(variance + jnp.square(bank.scales))
   floor = _SMALLEST_SPREAD * jnp.maximum(1.0, jnp.abs(mean))
   return mean, jnp.maximum(spread, floor)
+
+
+def mix(prior: CodeBank, codes, *, scales, prior_share: float) -> CodeBank:
+  """A bank of the prior's size that holds other codes, too.
+
+  Args:
+    prior: M rows.
+    codes: [N, D]; each makes up the same number of rows, give or take one.
+    scales: [D] standard deviation of the noise around all rows. In the prior's
+      own rows it widens what it meets by little: 0.2 standard deviations add 2
+      percent.
+    prior_share: of the rows that stay the prior's, 0 to 1.
+
+  Returns:
+    The bank, [M, D].
+
+  Raises:
+    ValueError: a shape does not fit, or there is no code for the other rows.
+  """
+  codes = jnp.asarray(codes, jnp.float32)
+  size = prior.centers.shape[0]
+  count = size - round(prior_share * size)
+  if count and not len(codes):
+    raise ValueError("code bank: no codes to mix with the prior")
+  rows = jnp.arange(count) % max(len(codes), 1)
+  return create(
+    jnp.concatenate([codes[rows], prior.centers[: size - count]]), scales
+  )
+
+
+def perturb(key, codes, *, scales, copies: int) -> jax.Array:
+  """Noisy copies of codes, [copies * N, D], to be used as rows of a bank.
+
+  Args:
+    key: randomness.
+    codes: [N, D].
+    scales: [D] standard deviation of the noise.
+    copies: of each code.
+  """
+  rows = jnp.tile(jnp.asarray(codes, jnp.float32), (copies, 1))
+  return rows + scales * jax.random.normal(key, rows.shape)
