@@ -205,6 +205,8 @@ def find(
     recognizer = load(name)
     recognizer.check_model(encoder.model)
     return recognizer
+  if not expression_files.RELEASED.exists():
+    return None
   recognizer = load()
   return recognizer if recognizer.knows(encoder) else None
 
