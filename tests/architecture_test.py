@@ -43,7 +43,7 @@ _PICTURES |= {"av", "markupsafe", "pygltflib"}
 _ALLOWED = {
   "facerec_jax": _LEARNING,
   "facerec_jax.encoders.pretrained": {"jax", "numpy", "safetensors"},
-  "facerec_jax.encoder_files": {"flax", "jax", "numpy", "safetensors"},
+  "facerec_jax.tensor_files": {"flax", "jax", "numpy", "safetensors"},
   "facerec_jax.face": {"flax", "jax", "numpy"},
   "facerec_jax.render": {"flax", "jax", "numpy"},
   "facerec_jax.photos": _PICTURES | {"absl", "jax", "tqdm"},
