@@ -51,7 +51,7 @@ def test_forms_and_gradients_are_equal(size, stride):
       jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True
     ):
       scale = float(jnp.abs(theirs).max())
-      np.testing.assert_allclose(ours, theirs, atol=1e-5 * scale)
+      np.testing.assert_allclose(ours, theirs, atol=5e-5 * scale)
 
 
 @settings(max_examples=10, deadline=None)

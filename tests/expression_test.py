@@ -297,11 +297,12 @@ def test_photographs_are_named_and_faults_are_told(
     label = by_color[int(photo[0, 0, 0])]
     return [detection.Face((0, 0, 60, 60), 1.0, "dlib")] if label else []
 
-  def read_code(encoder, photo, face):
+  def read_code(encoder, photo, face, *, recognizer):
     label = by_color[int(photo[0, 0, 0])]
     code = code_vector.CodeLayout(0, len(NAMES), 0).neutral()
     code = code.replace(expression=prototypes[CLASSES.index(label)])
-    return types.SimpleNamespace(code=code)
+    shown = recognizer.predict(np.asarray(code.expression)[None]).describe(0)
+    return types.SimpleNamespace(code=code, shown=shown)
 
   monkeypatch.setattr(photo_expressions.detection, "detect_faces", detect)
   monkeypatch.setattr(

@@ -117,6 +117,8 @@ def _send(process, number):
 def test_a_second_signal_ends_at_once(tmp_path):
   process = _start(tmp_path, pause=10 * _PATIENCE_S)
   _wait_for(lambda: len(_text(tmp_path)) >= 2, process)
+  # Until it pauses; before that, the first signal ends it well.
+  time.sleep(1.0)
   _send(process, signal.SIGTERM)
   time.sleep(0.3)
   assert process.is_alive()
