@@ -28,7 +28,7 @@ run: $(VENV)/.installed-$(EXTRAS)
 	  --input=$(SHOWN) --output=$(WORKDIR)/reconstruction
 
 test: $(VENV)/.installed-test,landmarks
-	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
+	$(BIN)/python -m pytest $(or $(TESTS),-n logical --dist loadfile)
 
 lint: $(VENV)/.installed-test,landmarks
 	$(BIN)/ruff check .
