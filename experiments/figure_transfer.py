@@ -28,7 +28,6 @@ from facerec_jax import photo_flags
 from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.photos import alignment
-from facerec_jax.photos import landmark_predictor
 from facerec_jax.results import figures
 from facerec_jax.training import checkpoint
 
@@ -44,23 +43,18 @@ _SIZE = 256
 
 def main() -> None:
   """The app."""
-  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   people = app.required("people", _PEOPLE.value)
   try:
-    encoder = trained_encoder.load(workdir)
+    encoder = trained_encoder.load(_CHECKPOINT.value)
     emotions = {
       text: edit_requests.parse(expression=text) for text in _EMOTIONS.value
     }
     reader = edit_sources.SourceReader(
       encoder,
-      predictor=landmark_predictor.load_predictor(
-        photo_flags.LANDMARK_MODEL.value
-      ),
+      predictor=photo_flags.load_predictor(),
       detector=photo_flags.DETECTOR.value,
-      refiner=refining.create(encoder, _REFINE.value)
-      if _REFINE.value
-      else None,
+      refiner=refining.create(encoder, _REFINE.value),
     )
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import pathlib
 
-from absl import flags
 import numpy as np
 
 from facerec_jax import app
@@ -21,7 +20,6 @@ from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.photos import alignment
 from facerec_jax.photos import detection
-from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import reading
 from facerec_jax.render import illumination
 from facerec_jax.results import face_views
@@ -33,7 +31,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = flags.DEFINE_integer("refine", 0, "As of reconstruct.", 0)
+_REFINE = photo_flags.define_refine()
 # Towards the light, in the camera's frame, and its share of what falls in.
 _LIGHTS = {"from the left": (-1.0, 0.3, 0.4), "from above": (0.0, 1.0, 0.45)}
 
@@ -43,13 +41,10 @@ def main() -> None:
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     photos = reading.list_photos(source)
-    predictor = landmark_predictor.load_predictor(
-      photo_flags.LANDMARK_MODEL.value
-    )
+    predictor = photo_flags.load_predictor()
     output.mkdir(parents=True, exist_ok=True)
-    encoder = trained_encoder.load(_CHECKPOINT.value or trained_encoder.DEFAULT)
-    steps = _REFINE.value
-    refiner = refining.create(encoder, steps) if steps else None
+    encoder = trained_encoder.load(_CHECKPOINT.value)
+    refiner = refining.create(encoder, _REFINE.value)
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   sections, problems = [], []
@@ -94,7 +89,7 @@ def _pictures(encoder, path, predictor, refiner):
     pictures[caption] = face_views.draw_face(encoder.model, code).over(view)
   for caption, code in _lights(read.code).items():
     # Alone: the photograph around it is lit otherwise.
-    pictures[caption] = face_views.draw(encoder.model, code).rendering.over()
+    pictures[caption] = face_views.draw_rendering(encoder.model, code).over()
   return pictures
 
 

@@ -25,7 +25,6 @@ from facerec_jax import editing
 from facerec_jax import photo_flags
 from facerec_jax import refining
 from facerec_jax import trained_encoder
-from facerec_jax.photos import landmark_predictor
 from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
@@ -79,12 +78,11 @@ _MAX_FRAMES = 300
 
 def main() -> None:
   """The app."""
-  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   source = pathlib.Path(app.required("input", photo_flags.INPUT.value))
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     requests = _requests(source)
-    encoder = trained_encoder.load(workdir)
+    encoder = trained_encoder.load(_CHECKPOINT.value)
     reader = _reader(encoder)
     face = _read(reader, source)
     film, rate = _film(reader, requests)
@@ -128,14 +126,11 @@ def _requests(source):
 
 
 def _reader(encoder):
-  steps = _REFINE.value
   return edit_sources.SourceReader(
     encoder,
-    predictor=landmark_predictor.load_predictor(
-      photo_flags.LANDMARK_MODEL.value
-    ),
+    predictor=photo_flags.load_predictor(),
     detector=photo_flags.DETECTOR.value,
-    refiner=refining.create(encoder, steps) if steps else None,
+    refiner=refining.create(encoder, _REFINE.value),
   )
 
 

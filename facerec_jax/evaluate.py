@@ -39,7 +39,6 @@ from facerec_jax.evaluation import scans
 from facerec_jax.evaluation import summary
 from facerec_jax.evaluation import synthetic
 from facerec_jax.photos import annotations
-from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import reading
 from facerec_jax.results import codes
 from facerec_jax.training import checkpoint
@@ -73,12 +72,11 @@ _CROSS_COUNT = flags.DEFINE_integer(
 
 def main() -> None:
   """The app."""
-  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   names = _suite_names()
   try:
     output.mkdir(parents=True, exist_ok=True)
-    encoder = trained_encoder.load(workdir)
+    encoder = trained_encoder.load(_CHECKPOINT.value)
   except (OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   found, skipped, failed = run_suites(
@@ -193,9 +191,7 @@ def _run_photos(encoder, folder):
     known = annotations.read_annotations(
       source if source.is_dir() else source.parent
     )
-    predictor = landmark_predictor.load_predictor(
-      photo_flags.LANDMARK_MODEL.value
-    )
+    predictor = photo_flags.load_predictor()
   except ValueError as error:
     raise outcomes.SuiteError(error) from error
   return photos.run(
@@ -224,9 +220,7 @@ def _run_scans(encoder, folder):
     raise outcomes.SuiteError("no scans: give --scans=FOLDER")
   try:
     entries = scan_files.list_scans(pathlib.Path(_SCANS.value))
-    predictor = landmark_predictor.load_predictor(
-      photo_flags.LANDMARK_MODEL.value
-    )
+    predictor = photo_flags.load_predictor()
   except ValueError as error:
     raise outcomes.SuiteError(error) from error
   return scans.run(

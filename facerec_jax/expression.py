@@ -34,7 +34,6 @@ from facerec_jax import trained_encoder
 from facerec_jax import trained_expression
 from facerec_jax.model_files import expression_fitting
 from facerec_jax.photos import labelled_photos
-from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import reading
 from facerec_jax.results import codes as code_files
 from facerec_jax.training import checkpoint
@@ -187,9 +186,7 @@ def _encoder(recognizer, *, photos=False):
   reads the faces that exact codes describe: None.
   """
   source = _CHECKPOINT.value or recognizer.config["encoder"]
-  if not source and photos:
-    source = trained_encoder.DEFAULT
-  if not source:
+  if not source and not photos:
     return None
   encoder = trained_encoder.load(source)
   recognizer.check_model(encoder.model)
@@ -206,7 +203,7 @@ def _reader(recognizer, encoder):
   return photo_expressions.Reader(
     encoder,
     recognizer,
-    landmark_predictor.load_predictor(photo_flags.LANDMARK_MODEL.value),
+    photo_flags.load_predictor(),
     photo_flags.DETECTOR.value,
   )
 

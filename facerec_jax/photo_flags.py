@@ -7,6 +7,7 @@ import functools
 from absl import flags
 
 from facerec_jax.photos import detection
+from facerec_jax.photos import landmark_predictor
 
 INPUT = flags.DEFINE_string(
   "input", None, "A photograph, or a folder of photographs."
@@ -23,6 +24,11 @@ DETECTOR = flags.DEFINE_enum(
   detection.DETECTORS,
   "What finds faces; auto: haar where dlib finds none.",
 )
+
+
+def load_predictor() -> landmark_predictor.Predictor | None:
+  """The predictor of --landmark_model, see `landmark_predictor`."""
+  return landmark_predictor.load_predictor(LANDMARK_MODEL.value)
 
 
 @functools.cache

@@ -54,18 +54,14 @@ _NO_LANDMARKS = (
 
 def main() -> None:
   """The app."""
-  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   try:
     photos = reading.list_photos(source)
-    predictor = landmark_predictor.load_predictor(
-      photo_flags.LANDMARK_MODEL.value
-    )
+    predictor = photo_flags.load_predictor()
     output.mkdir(parents=True, exist_ok=True)
-    encoder = trained_encoder.load(workdir)
-    steps = _REFINE.value
-    refiner = refining.create(encoder, steps) if steps else None
+    encoder = trained_encoder.load(_CHECKPOINT.value)
+    refiner = refining.create(encoder, _REFINE.value)
     recognizer = trained_expression.find(_EXPRESSION_MODEL.value, encoder)
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error

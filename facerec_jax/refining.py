@@ -139,16 +139,18 @@ def _errors(terms, has_landmarks):
   return errors
 
 
-def create(encoder: Encoder, steps: int) -> Refiner:
+def create(encoder: Encoder, steps: int) -> Refiner | None:
   """Prepares the refinement of an encoder's codes.
 
   Args:
     encoder: that will read the codes.
-    steps: of gradient descent for each face, 1 or more.
+    steps: of gradient descent for each face.
 
   Returns:
-    The refiner.
+    The refiner; None for 0 steps.
   """
+  if not steps:
+    return None
   scene = self_supervision.FittingScene(
     model=encoder.model,
     camera=geometry.reference_camera(IMAGE_SIZE),

@@ -26,7 +26,6 @@ from facerec_jax import code_smoothing
 from facerec_jax import photo_flags
 from facerec_jax import trained_encoder
 from facerec_jax import video_tracking
-from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import tracking
 from facerec_jax.photos import video
 from facerec_jax.results import codes
@@ -55,7 +54,6 @@ _OVERLAY = flags.DEFINE_bool("overlay", True, "Whether overlay.mp4 is written.")
 
 def main() -> None:
   """The app."""
-  workdir = _CHECKPOINT.value or trained_encoder.DEFAULT
   source = app.required("input", photo_flags.INPUT.value)
   output = pathlib.Path(app.required("output", _OUTPUT.value))
   with contextlib.ExitStack() as stack:
@@ -67,7 +65,7 @@ def main() -> None:
         path = output / "overlay.mp4"
         overlay = video_file.VideoFile(path, rate=film.rate)
         stack.enter_context(overlay)
-      encoder = trained_encoder.load(workdir)
+      encoder = trained_encoder.load(_CHECKPOINT.value)
       reader = _reader(encoder)
     except (
       *(ValueError, OSError, ImportError),
@@ -83,16 +81,14 @@ def main() -> None:
 
 
 def _reader(encoder):
-  predictor = landmark_predictor.load_predictor(
-    photo_flags.LANDMARK_MODEL.value
-  )
   smoother = None
   if _SMOOTH.value:
     smoother = code_smoothing.CodeSmoother(
       code_smoothing.Options(_MIN_CUTOFF.value, _BETA.value)
     )
   tracker = tracking.Tracker(
-    detector=photo_flags.DETECTOR.value, predictor=predictor
+    detector=photo_flags.DETECTOR.value,
+    predictor=photo_flags.load_predictor(),
   )
   return video_tracking.FaceReader(encoder, tracker, smoother)
 

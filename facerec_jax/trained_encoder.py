@@ -90,12 +90,13 @@ def _predict(encoder, state, images):
   return steps.predict(encoder, state, images)
 
 
-def load(source=DEFAULT) -> TrainedEncoder:
+def load(source=None) -> TrainedEncoder:
   """Loads an encoder with its own config.
 
   Args:
     source: the work folder of a training, whose newest checkpoint counts; or a
-      file of `encoder_files.save`; or one of `encoder_files.NAMES`.
+      file of `encoder_files.save`; or one of `encoder_files.NAMES`. None or "":
+      DEFAULT.
 
   Returns:
     The encoder.
@@ -103,6 +104,7 @@ def load(source=DEFAULT) -> TrainedEncoder:
   Raises:
     CheckpointError: there is no usable encoder.
   """
+  source = source or DEFAULT
   path = pathlib.Path(source)
   if not path.exists() and str(source) in encoder_files.NAMES:
     path = encoder_files.path_of(str(source))

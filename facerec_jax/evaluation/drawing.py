@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import math
 import pathlib
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,57 +14,24 @@ from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import color
 from facerec_jax.render import geometry
-from facerec_jax.render import illumination
 from facerec_jax.render import renderer
+from facerec_jax.results import face_views
 from facerec_jax.results import figures
 from facerec_jax.results import report
 
 SIZE = 224
 _SAMPLES = 2
 _SHOWN = 4
-_CLAY = 0.55
-_BACKGROUND = 0.13
-
-
-class View(NamedTuple):
-  """A rendering of a code in the reference camera.
-
-  Attributes:
-    image: [SIZE, SIZE, 3] sRGB in [0, 1], where alpha > 0.
-    alpha: [SIZE, SIZE] share of each pixel that the face covers.
-  """
-
-  image: np.ndarray
-  alpha: np.ndarray
-
-  def over(self, background: np.ndarray | None = None) -> np.ndarray:
-    """Over a picture [SIZE, SIZE, 3], or over dark grey; uint8."""
-    if background is None:
-      background = np.full_like(self.image, _BACKGROUND)
-    return figures.overlay(background, self.image, self.alpha)
 
 
 def draw(
   model: morphable_model.MorphableModel, code: code_vector.CodeVector
-) -> View:
-  """Renders a code, without batch axes, as the encoder's square shows it."""
-  return View(*map(np.asarray, _render(model, code)))
+) -> face_views.View:
+  """Renders a code, without batch axes, as the encoder's square shows it.
 
-
-def clay(model: morphable_model.MorphableModel):
-  """The model in one grey, to look at shapes alone."""
-  return model.replace(
-    albedo_mean=jnp.full_like(model.albedo_mean, _CLAY),
-    albedo=jnp.zeros_like(model.albedo),
-  )
-
-
-def studio_light() -> np.ndarray:
-  """[9, 3] illumination that shows shapes."""
-  direction = np.array([-0.45, 0.55, 1.0])
-  direction /= np.linalg.norm(direction)
-  key = illumination.directional_light(direction, np.full(3, 0.75 * math.pi))
-  return np.asarray(key + illumination.ambient_light(np.full(3, 0.35)))
+  The view has SIZE pixels a side.
+  """
+  return face_views.View(*map(np.asarray, _render(model, code)))
 
 
 @jax.jit

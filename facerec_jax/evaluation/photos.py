@@ -26,6 +26,7 @@ from facerec_jax.photos import reading
 from facerec_jax.render import geometry
 from facerec_jax.render import renderer
 from facerec_jax.results import figures
+from facerec_jax.results import studio
 
 NAME = "photos"
 _TEXT = (
@@ -176,9 +177,9 @@ def _picture(encoder, view, face, result, annotation):
   for points, color in dots:
     seen = alignment.to_crop(points, face.square, drawing.SIZE)
     marked = figures.mark_points(marked, seen, color)
-  light = drawing.studio_light()
+  light = studio.light()
   shape = drawing.draw(
-    drawing.clay(encoder.model),
+    studio.clay(encoder.model),
     result.code.replace(illumination=jnp.asarray(light)),
   )
   drawn = drawing.draw(encoder.model, result.code)

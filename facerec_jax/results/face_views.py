@@ -19,9 +19,9 @@ from facerec_jax.face import landmarks
 from facerec_jax.face import morphable_model
 from facerec_jax.render import color
 from facerec_jax.render import geometry
-from facerec_jax.render import illumination
 from facerec_jax.render import renderer
 from facerec_jax.results import figures
+from facerec_jax.results import studio
 
 # Side of the views, px, and pixels per pixel that they are the mean of.
 VIEW_SIZE = 512
@@ -32,7 +32,6 @@ VIEW_SIDES = 1.25
 _TURN = math.radians(55.0)
 # Height of the space that a turned face is seen in, mm.
 _TURNED_HEIGHT = 330.0
-_CLAY = 0.55
 _BACKGROUND = 0.13
 # Standard deviation of the soft edge of `FaceViews.face`, px.
 _FEATHER = 0.01 * VIEW_SIZE
@@ -87,18 +86,14 @@ def draw(
     The views; those with the photograph's pose show the encoder's square
     enlarged by VIEW_SIDES about its centre.
   """
-  studio = code.replace(illumination=_studio_light())
-  clay = model.replace(
-    albedo_mean=jnp.full_like(model.albedo_mean, _CLAY),
-    albedo=jnp.zeros_like(model.albedo),
-  )
+  lit = code.replace(illumination=studio.light())
   rendering = _draw(model, code)
   return FaceViews(
     rendering=rendering,
     face=_cut_out(model, code, rendering),
-    geometry=_draw(clay, studio),
-    right=_draw(model, _turn(model, studio, _TURN)),
-    left=_draw(model, _turn(model, studio, -_TURN)),
+    geometry=_draw(studio.clay(model), lit),
+    right=_draw(model, _turn(model, lit, _TURN)),
+    left=_draw(model, _turn(model, lit, -_TURN)),
   )
 
 
@@ -140,13 +135,6 @@ def photometric_error(photo: np.ndarray, view: View) -> float:
 def _view_camera(size):
   camera = geometry.reference_camera(size)
   return camera.replace(focal=camera.focal / VIEW_SIDES)
-
-
-def _studio_light():
-  direction = np.array([-0.45, 0.55, 1.0])
-  direction /= np.linalg.norm(direction)
-  key = illumination.directional_light(direction, np.full(3, 0.75 * math.pi))
-  return key + illumination.ambient_light(np.full(3, 0.35))
 
 
 def _draw(model, code):

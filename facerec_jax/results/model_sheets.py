@@ -19,9 +19,9 @@ from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.render import color
 from facerec_jax.render import geometry
-from facerec_jax.render import illumination
 from facerec_jax.render import renderer
 from facerec_jax.results import figures
+from facerec_jax.results import studio
 
 MorphableModel = morphable_model.MorphableModel
 
@@ -36,8 +36,9 @@ _MODES = 12
 _HEIGHT, _CLOSE = 320.0, 250.0
 # mm from the middle of the landmarks to that of the head.
 _ABOUT = np.array([0.0, 15.0, -25.0])
-# Linear.
+# Linear: what lies around heads, and heads of one grey.
 _BACKGROUND = 0.012
+_CLAY = 0.5
 _DOT, _OUTLINE = (255, 255, 0), (0, 0, 0)
 _DERIVED = (80, 255, 255)
 
@@ -83,7 +84,7 @@ def views_sheet(model: MorphableModel) -> np.ndarray:
   code = _mean_code(model)
   rows = [
     [_draw(shown, code, yaw=yaw) for yaw in _YAWS]
-    for shown in (model, _clay(model))
+    for shown in (model, studio.clay(model, _CLAY))
   ]
   return figures.contact_sheet(
     rows, column_labels=[f"yaw {yaw:+.0f}" for yaw in _YAWS]
@@ -95,7 +96,7 @@ def landmark_sheet(
 ) -> np.ndarray:
   """The mean with its numbered landmarks, frontal and from both sides."""
   code = _mean_code(model)
-  clay = _clay(model)
+  clay = studio.clay(model, _CLAY)
   images = []
   for yaw in (-40.0, 0.0, 40.0):
     image = Image.fromarray(_draw(clay, code, yaw=yaw, size=_LARGE))
@@ -185,21 +186,8 @@ def _mean_code(model):
     albedo=jnp.zeros(model.albedo.shape[-1]),
     rotation=jnp.zeros(3),
     translation=jnp.zeros(3),
-    illumination=_studio_light(),
+    illumination=studio.light(),
   )
-
-
-def _clay(model):
-  return model.replace(
-    albedo_mean=jnp.full_like(model.albedo_mean, 0.5),
-    albedo=jnp.zeros_like(model.albedo),
-  )
-
-
-def _studio_light():
-  direction = np.array([-0.45, 0.55, 1.0]) / np.linalg.norm([0.45, 0.55, 1.0])
-  key = illumination.directional_light(direction, np.full(3, 0.75 * math.pi))
-  return key + illumination.ambient_light(np.full(3, 0.35))
 
 
 def _placed(model, code, yaw, height):
