@@ -18,17 +18,12 @@ Variants, `--config=configs/bootstrap.py:VARIANT`:
 from ml_collections import ConfigDict
 from ml_collections import config_dict
 
+from configs import variants
+
 
 def get_config(variant: str = "default") -> ConfigDict:
   """Returns the config of a variant."""
-  if variant not in _VARIANTS:
-    raise ValueError(
-      f"configs/bootstrap.py has no variant {variant!r}; it has "
-      f"{', '.join(_VARIANTS)}"
-    )
-  config = _base()
-  _VARIANTS[variant](config)
-  return config
+  return variants.get_config(__file__, _VARIANTS, variant, _base)
 
 
 def _base() -> ConfigDict:

@@ -10,17 +10,12 @@ Variants, `--config=configs/expression.py:VARIANT`:
 
 from ml_collections import ConfigDict
 
+from configs import variants
+
 
 def get_config(variant: str = "exact") -> ConfigDict:
   """Returns the config of a variant."""
-  if variant not in _VARIANTS:
-    raise ValueError(
-      f"configs/expression.py has no variant {variant!r}; it has "
-      f"{', '.join(_VARIANTS)}"
-    )
-  config = _base()
-  _VARIANTS[variant](config)
-  return config
+  return variants.get_config(__file__, _VARIANTS, variant, _base)
 
 
 def _base() -> ConfigDict:

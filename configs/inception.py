@@ -11,4 +11,4 @@ from configs import resnet
 
 def get_config(variant: str = "inception") -> ConfigDict:
   """Returns the config of a variant."""
-  return resnet.with_encoder("inception", variant)
+  return resnet.with_encoder(__file__, variant)

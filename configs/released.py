@@ -6,15 +6,15 @@ Variants, `--config=configs/released.py:VARIANT`:
 """
 
 from configs import resnet
+from configs import variants
 
 
 def get_config(variant: str = "small"):
   """Returns the config of a variant."""
-  if variant not in _VARIANTS:
-    raise ValueError(
-      f"configs/released.py has no variant {variant!r}; it has "
-      f"{', '.join(_VARIANTS)}"
-    )
+  return variants.get_config(__file__, _VARIANTS, variant, _base)
+
+
+def _base():
   config = resnet.get_config()
   config.bank_size = 262_144
   # Beside the coefficients, what they do: the quick encoder reads landmarks
@@ -35,7 +35,6 @@ def get_config(variant: str = "small"):
   config.sample_every = 0
   config.checkpoint_every = 2_000
   config.eval.num_examples = 2_048
-  _VARIANTS[variant](config)
   return config
 
 

@@ -8,30 +8,23 @@ Variants, `--config=configs/resnet.py:VARIANT`:
     code of frontal, unlit faces, batches of 32, Adadelta.
 """
 
+import pathlib
+
 from ml_collections import ConfigDict
+
+from configs import variants
 
 
 def get_config(variant: str = "resnet50") -> ConfigDict:
   """Returns the config of a variant."""
-  if variant not in _VARIANTS:
-    raise ValueError(
-      f"configs/resnet.py has no variant {variant!r}; it has "
-      f"{', '.join(_VARIANTS)}"
-    )
-  config = _base()
-  _VARIANTS[variant](config)
-  return config
+  return variants.get_config(__file__, _VARIANTS, variant, _base)
 
 
-def with_encoder(name: str, variant: str) -> ConfigDict:
-  """Returns the default or the thesis' config with another encoder."""
-  variants = {name: "resnet50", "thesis": "thesis"}
-  if variant not in variants:
-    raise ValueError(
-      f"configs/{name}.py has no variant {variant!r}; it has "
-      f"{', '.join(variants)}"
-    )
-  config = get_config(variants[variant])
+def with_encoder(file: str, variant: str) -> ConfigDict:
+  """The default or the thesis' config with the encoder that a file names."""
+  name = pathlib.Path(file).stem
+  changes = {name: _resnet50, "thesis": _thesis}
+  config = variants.get_config(file, changes, variant, _base)
   config.encoder.name = name
   return config
 

@@ -17,6 +17,7 @@ import pathlib
 from absl import flags
 from judges import targets
 import numpy as np
+import portraits
 
 from configs import resnet
 from facerec_jax import app
@@ -25,9 +26,6 @@ from facerec_jax import reconstruction
 from facerec_jax import trained_encoder
 from facerec_jax import training_run
 from facerec_jax.face import landmarks
-from facerec_jax.photos import detection
-from facerec_jax.photos import landmark_predictor
-from facerec_jax.photos import reading
 
 _MODELS = flags.DEFINE_list("models", ["builtin"], "Names or archives.")
 _SEEDS = flags.DEFINE_integer(
@@ -54,19 +52,6 @@ def train(model: str, seed: int, workdir: pathlib.Path):
   return trained_encoder.load(workdir)
 
 
-def faces(folder: pathlib.Path) -> list[tuple[np.ndarray, detection.Face]]:
-  """Photographs and their largest faces with dlib's landmarks."""
-  predictor = landmark_predictor.load_predictor()
-  if predictor is None:
-    raise app.UsageError("needs dlib's landmark predictor, see above")
-  found = []
-  for path in reading.list_photos(folder):
-    photo = reading.read_photo(path)
-    seen = detection.detect_faces(photo, predictor=predictor)
-    found += [(photo, face) for face in seen[:1]]
-  return found
-
-
 def errors(encoder, people) -> dict[str, float]:
   """Mean landmark errors, percent: points 17-67, and by group."""
   pairs = [
@@ -87,7 +72,7 @@ def main() -> None:
   if folder is None:
     raise app.UsageError("set FACEREC_DATA to the folder with photos/")
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
-  people, result = faces(folder / "photos"), {}
+  people, result = portraits.largest_faces(folder / "photos"), {}
   for number, model in enumerate(_MODELS.value):
     runs = [
       errors(train(model, s, workdir / f"{number}_seed{s}"), people)

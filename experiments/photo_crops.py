@@ -26,7 +26,12 @@ _SIZES = flags.DEFINE_list("sizes", ["64", "112", "224"], "Sides, px.")
 
 
 def main() -> None:
-  people = _faces(pathlib.Path(app.required("input", _INPUT.value)))
+  # Only preparing needs what handles photographs.
+  import portraits
+
+  people = portraits.largest_faces(
+    pathlib.Path(app.required("input", _INPUT.value))
+  )
   arrays = {}
   for size in map(int, _SIZES.value):
     crops = [_crop(photo, face, size) for photo, face in people]
@@ -36,22 +41,6 @@ def main() -> None:
       arrays[f"{name}_{size}"] = np.stack(column)
   np.savez_compressed(_OUTPUT.value, **arrays)
   print(f"{len(people)} faces in {_OUTPUT.value}")
-
-
-def _faces(folder):
-  from facerec_jax.photos import detection
-  from facerec_jax.photos import landmark_predictor
-  from facerec_jax.photos import reading
-
-  predictor = landmark_predictor.load_predictor()
-  if predictor is None:
-    raise app.UsageError("needs dlib's landmark predictor, extra 'landmarks'")
-  found = []
-  for path in reading.list_photos(folder):
-    photo = reading.read_photo(path)
-    seen = detection.detect_faces(photo, predictor=predictor)
-    found += [(photo, face) for face in seen[:1]]
-  return found
 
 
 def _crop(photo, face, size):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import functools
 import inspect
+import json
 from typing import Any
 
 
@@ -44,6 +46,24 @@ def call(function: Callable, name: str, section: Mapping[str, Any]):
     raise
   except (TypeError, ValueError) as error:
     raise ConfigError(f"{name}: {error}") from error
+
+
+def build(function: Callable, config: Mapping[str, Any]):
+  """Calls function(plain config, **config) for a whole config.
+
+  Args:
+    function: of the config as plain nested dicts, and of its keys by keyword.
+    config: nested dict.
+
+  Returns:
+    What the function returns.
+
+  Raises:
+    ConfigError: as `call`.
+  """
+  # As checkpoints give it back: JSON knows lists, not tuples.
+  plain = json.loads(json.dumps(dict(config)))
+  return call(functools.partial(function, plain), "config", plain)
 
 
 def positive(name: str, value: Any) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import functools
-import json
 from typing import Any
 
 from flax import linen as nn
@@ -170,9 +169,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
   Raises:
     ConfigError: an unknown or missing key, or a value that does not fit.
   """
-  # As checkpoints give it back: JSON knows lists, not tuples.
-  plain = json.loads(json.dumps(dict(config)))
-  return config_sections.call(functools.partial(_build, plain), "config", plain)
+  return config_sections.build(_build, config)
 
 
 def _build(

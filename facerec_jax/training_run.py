@@ -6,6 +6,7 @@ import functools
 import pathlib
 
 from absl import logging
+import jax
 
 from facerec_jax import experiment as experiments
 from facerec_jax import sample_sheet
@@ -88,18 +89,39 @@ def _first_state(experiment, checkpointer, scene, accept_changes):
   """The newest checkpoint's state, or a new one; equal on all processes."""
   # Only the first process needs to see the folder.
   if parallel.is_first_process() and checkpointer.latest_step is not None:
-    if not accept_changes:
-      config_changes.check(
-        checkpointer,
-        experiment.config,
-        experiments.facts(experiment),
-        free_keys=experiments.FREE_KEYS,
-      )
-    state = checkpointer.restore(scenes.state_template(experiment))
-    logging.info("resumed at step %d", int(state.step))
+    state = resume(experiment, checkpointer, accept_changes=accept_changes)
   else:
     state = scenes.initial_state(experiment, scene.space.mean, scene.space.std)
   return parallel.from_first_process(state)
+
+
+def resume(
+  experiment: experiments.Experiment,
+  checkpointer: checkpoint.Checkpointer,
+  *,
+  accept_changes: bool = False,
+) -> steps.TrainState:
+  """The state of the newest checkpoint.
+
+  Args:
+    experiment: what is trained.
+    checkpointer: of a folder with checkpoints.
+    accept_changes: whether they may be of another config.
+
+  Raises:
+    ConfigChangedError: they are of another run.
+    CheckpointError: they are damaged.
+  """
+  if not accept_changes:
+    config_changes.check(
+      checkpointer,
+      experiment.config,
+      experiments.facts(experiment),
+      free_keys=experiments.FREE_KEYS,
+    )
+  state = checkpointer.restore(scenes.state_template(experiment))
+  logging.info("resumed at step %d", int(state.step))
+  return state
 
 
 def evaluate(
@@ -124,6 +146,31 @@ def evaluate(
     image_size=experiment.image_size,
     num_batches=num_batches,
   )
+
+
+def evaluate_each(
+  experiment: experiments.Experiment,
+  state: steps.TrainState,
+  scene: steps.Scene,
+  count: int,
+) -> evaluation.Readings:
+  """Errors on the first held-out faces one by one, of this host's devices.
+
+  Args:
+    experiment: whose faces and encoder these are.
+    state: of the encoder, of one device.
+    scene: held-out, of one device.
+    count: of faces.
+  """
+  found = evaluation.evaluate_each(
+    *parallel.replicate((state, scene)),
+    encoder=experiment.encoder,
+    layout=experiment.layout,
+    make_examples=experiment.make_examples,
+    image_size=experiment.image_size,
+    num_batches=-(-count // experiment.batch_size),
+  )
+  return jax.tree.map(lambda values: values[:count], found)
 
 
 def _write_samples(workdir, writer, step, sheet):

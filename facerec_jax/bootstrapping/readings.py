@@ -17,8 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax import experiment as experiments
-from facerec_jax.training import evaluation
-from facerec_jax.training import parallel
+from facerec_jax import training_run
 from facerec_jax.training import photo_steps
 from facerec_jax.training import refinement
 from facerec_jax.training import self_supervision
@@ -203,16 +202,9 @@ def synthetic_errors(
     {name of `SYNTHETIC`: [n]}.
   """
   count = experiment.eval.num_examples
-  each = evaluation.evaluate_each(
-    *parallel.replicate((state, scene)),
-    encoder=experiment.encoder,
-    layout=experiment.layout,
-    make_examples=experiment.make_examples,
-    image_size=experiment.image_size,
-    num_batches=-(-count // experiment.batch_size),
-  )
+  each = training_run.evaluate_each(experiment, state, scene, count)
   # Beside each error stands that of the mean face.
-  return {name: each.errors[name][:count, 0] for name in SYNTHETIC}
+  return {name: each.errors[name][:, 0] for name in SYNTHETIC}
 
 
 def save(path: pathlib.Path, reading: Reading, photos: Photos) -> None:

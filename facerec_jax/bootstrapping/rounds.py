@@ -12,12 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax import experiment as experiments
-from facerec_jax import scenes
+from facerec_jax import training_run
 from facerec_jax.bootstrapping import guards
 from facerec_jax.bootstrapping import learning
 from facerec_jax.bootstrapping import readings
 from facerec_jax.training import checkpoint
-from facerec_jax.training import config_changes
 from facerec_jax.training import metric_writer
 from facerec_jax.training import steps
 from facerec_jax.training import stopping
@@ -84,15 +83,7 @@ def _first_state(experiment, checkpointer, start):
     return learning.begin(
       experiment, start.replace(step=jnp.zeros((), jnp.int32))
     )
-  config_changes.check(
-    checkpointer,
-    experiment.config,
-    experiments.facts(experiment),
-    free_keys=experiments.FREE_KEYS,
-  )
-  state = checkpointer.restore(scenes.state_template(experiment))
-  logging.info("resumed at step %d", int(state.step))
-  return state
+  return training_run.resume(experiment, checkpointer)
 
 
 def _rounds(context, state, folder, learn: Callable, writer):

@@ -11,6 +11,7 @@ import numpy as np
 
 from facerec_jax import scenes
 from facerec_jax import trained_encoder
+from facerec_jax import training_run
 from facerec_jax.evaluation import drawing
 from facerec_jax.evaluation import groups
 from facerec_jax.evaluation import outcome
@@ -20,7 +21,6 @@ from facerec_jax.results import figures
 from facerec_jax.results import heat_maps
 from facerec_jax.results import report
 from facerec_jax.training import evaluation
-from facerec_jax.training import parallel
 from facerec_jax.training import steps
 
 NAME = "synthetic"
@@ -80,15 +80,7 @@ def read_held_out(
   """
   experiment, state = encoder.experiment, encoder.state
   scene = scenes.held_out_scene(experiment, state.code_mean, state.code_std)
-  found = evaluation.evaluate_each(
-    *parallel.replicate((state, scene)),
-    encoder=experiment.encoder,
-    layout=experiment.layout,
-    make_examples=experiment.make_examples,
-    image_size=experiment.image_size,
-    num_batches=-(-count // experiment.batch_size),
-  )
-  return scene, jax.tree.map(lambda values: values[:count], found)
+  return scene, training_run.evaluate_each(experiment, state, scene, count)
 
 
 def image(

@@ -110,12 +110,7 @@ def _at_pixels(x, w, index, *, size):
   def mix(row, w, index):
     return sum(w[k] * _gather(row, index[k]) for k in range(3))
 
-  # All values of a vertex at once: GPUs read memory by sectors of 32 bytes.
-  def together(x, w, index):
-    return sum(w[k, :, None] * _gather(x.T, index[k]) for k in range(3)).T
-
-  loop = functools.partial(_over_rows, mix)
-  return jax.lax.platform_dependent(x, w, index, cpu=loop, default=together)
+  return _over_rows(mix, x, w, index)
 
 
 def _at_vertices(w, y, index, *, size):
@@ -125,17 +120,21 @@ def _at_vertices(w, y, index, *, size):
     total = jnp.zeros(size, values.dtype).at[index.reshape(-1)]
     return total.add(values, mode="drop", wrap_negative_indices=False)
 
-  loop = functools.partial(_over_rows, add)
-  together = jax.vmap(add, (0, None, None))
-  return jax.lax.platform_dependent(y, w, index, cpu=loop, default=together)
+  return _over_rows(add, y, w, index)
 
 
-def _over_rows(function, rows, *constants):
-  def one(carry, row):
-    # What a loop merely closes over, XLA:CPU evaluates again in each step.
-    return carry, function(row, *carry)
+def _over_rows(function, rows, w, index):
+  """function(row, w, index) of all rows: a loop on CPUs, else all at once."""
 
-  return jax.lax.scan(one, constants, rows)[1]
+  def loop(rows, *constants):
+    def one(carry, row):
+      # What a loop merely closes over, XLA:CPU evaluates again in each step.
+      return carry, function(row, *carry)
+
+    return jax.lax.scan(one, constants, rows)[1]
+
+  together = jax.vmap(function, (0, None, None))
+  return jax.lax.platform_dependent(rows, w, index, cpu=loop, default=together)
 
 
 def _at_corners(x, y, index, *, size):
@@ -159,8 +158,8 @@ def _at_corners(x, y, index, *, size):
 _DERIVATIVES = {"y": _at_pixels, "x": _at_vertices, "w": _at_corners}
 
 
-def _gather(values, index):
-  return values.at[index].get(
+def _gather(row, index):
+  return row.at[index].get(
     mode="fill", fill_value=0, wrap_negative_indices=False
   )
 

@@ -87,35 +87,14 @@ def _tables(incidence):
 def _take(x, index, *, size):
   del size
 
-  def read(values):
-    return values.at[index].get(
+  # Row by row: a loop that XLA:CPU keeps tight and in the cache. Fused into its
+  # consumers, a gather would be repeated in each of them.
+  def one(row):
+    return row.at[index].get(
       mode="fill", fill_value=0, wrap_negative_indices=False
     )
 
-  return gather_columns(read, x)
-
-
-def gather_columns(read: Callable, x) -> jax.Array:
-  """Gathers along the second axis, in the layout that suits the platform.
-
-  Args:
-    read: gathers along the first axis of [N] and of [N, R].
-    x: [R, N].
-
-  Returns:
-    [R, M].
-  """
-
-  # Row by row: a loop that XLA:CPU keeps tight and in the cache. Fused into its
-  # consumers, a gather would be repeated in each of them.
-  def loop(x):
-    return jax.lax.map(read, x)
-
-  # All values of a column at once: GPUs read memory by sectors of 32 bytes.
-  def together(x):
-    return read(x.T).T
-
-  return jax.lax.platform_dependent(x, cpu=loop, default=together)
+  return batch_loops.over_members(one)(x)
 
 
 def _add_at(y, index, *, size):
@@ -129,7 +108,7 @@ def _add_at(y, index, *, size):
 def _vertices_to_corners(x, triangles, *tables, size):
   del tables, size
   index = triangles.T.reshape(-1)
-  return gather_columns(lambda values: _gather(values, index), x)
+  return batch_loops.over_members(lambda row: _gather(row, index))(x)
 
 
 def _corners_to_vertices(y, triangles, corners, hubs, hub_corners, *, size):
@@ -152,22 +131,22 @@ def _triangles_to_vertices(x, triangles, corners, hubs, hub_corners, *, size):
 def _vertices_to_triangles(y, triangles, *tables, size):
   del tables, size
 
-  def read(values):
-    return sum(_gather(values, vertex) for vertex in triangles.T)
+  def one(row):
+    return sum(_gather(row, vertex) for vertex in triangles.T)
 
-  return gather_columns(read, y)
+  return batch_loops.over_members(one)(y)
 
 
 def _sum_slots(x, table, hubs, hub_table):
   """Sums of columns: y[:, v] = sum of x[:, table[v]], N reads as 0."""
 
-  def read(values):
-    values = jnp.concatenate([values, jnp.zeros_like(values[:1])])
+  def one(row):
+    row = jnp.concatenate([row, jnp.zeros(1, row.dtype)])
     # Slot by slot: one gather of [V, slots] would be stored.
-    total = sum(_gather(values, slot) for slot in table.T)
-    return total.at[hubs].set(_gather(values, hub_table).sum(axis=1))
+    total = sum(_gather(row, slot) for slot in table.T)
+    return total.at[hubs].set(_gather(row, hub_table).sum(axis=1))
 
-  return gather_columns(read, x)
+  return batch_loops.over_members(one)(x)
 
 
 def _same(x, *, size):
@@ -175,8 +154,8 @@ def _same(x, *, size):
   return x
 
 
-def _gather(values, index):
-  return values.at[index].get(
+def _gather(row, index):
+  return row.at[index].get(
     mode="promise_in_bounds", wrap_negative_indices=False
   )
 
