@@ -8,10 +8,7 @@ the photograph hides (mouth, turned eyes) is the model's.
 
 from __future__ import annotations
 
-import math
 import pathlib
-
-import numpy as np
 
 from facerec_jax import app
 from facerec_jax import photo_flags
@@ -21,19 +18,18 @@ from facerec_jax import trained_encoder
 from facerec_jax.photos import alignment
 from facerec_jax.photos import detection
 from facerec_jax.photos import reading
-from facerec_jax.render import illumination
 from facerec_jax.results import face_views
 from facerec_jax.results import figures
 from facerec_jax.results import report
 from facerec_jax.synthesis import emotions
+from facerec_jax.synthesis import light_presets
 from facerec_jax.synthesis import posed_emotion
 from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
 _REFINE = photo_flags.define_refine()
-# Towards the light, in the camera's frame, and its share of what falls in.
-_LIGHTS = {"from the left": (-1.0, 0.3, 0.4), "from above": (0.0, 1.0, 0.45)}
+_LIGHTS = ("left", "above")
 
 
 def main() -> None:
@@ -87,7 +83,7 @@ def _pictures(encoder, path, predictor, refiner):
   }
   for caption, code in _expressions(encoder.model, read.code).items():
     pictures[caption] = face_views.draw_face(encoder.model, code).over(view)
-  for caption, code in _lights(read.code).items():
+  for caption, code in _lights(encoder.model, read.code).items():
     # Alone: the photograph around it is lit otherwise.
     pictures[caption] = face_views.draw_rendering(encoder.model, code).over()
   return pictures
@@ -103,17 +99,16 @@ def _expressions(model, code):
   }
 
 
-def _lights(code):
+def _lights(model, code):
   """Codes of the same face by light."""
-  codes = {}
-  strength = np.maximum(np.asarray(code.illumination)[0], 0.3)
-  for name, direction in _LIGHTS.items():
-    direction = np.array(direction) / np.linalg.norm(direction)
-    light = illumination.directional_light(direction, math.pi * np.ones(3))
-    light = 1.3 * light + illumination.ambient_light(0.35 * np.ones(3))
-    scale = strength / illumination.ambient_light(np.ones(3))[0]
-    codes[f"light {name}"] = code.replace(illumination=light * scale)
-  return codes
+  return {
+    f"light {name}": code.replace(
+      illumination=light_presets.expose(
+        light_presets.by_name(name), model, code
+      )
+    )
+    for name in _LIGHTS
+  }
 
 
 def _section(output, path, pictures):
