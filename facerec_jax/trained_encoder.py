@@ -82,7 +82,9 @@ class TrainedEncoder:
     Returns:
       [B, D] flat codes.
     """
-    return _predict(self.experiment.encoder, self.state, jnp.asarray(images))
+    # What a checkpoint knows of its optimizer would travel into exports.
+    state = self.state.replace(opt_state=())
+    return _predict(self.experiment.encoder, state, jnp.asarray(images))
 
 
 @functools.partial(jax.jit, static_argnums=0)

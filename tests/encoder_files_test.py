@@ -161,6 +161,19 @@ def test_programs_need_jax_alone(tmp_path, encoder, images, name):
   np.testing.assert_allclose(answers, function(images), rtol=1e-4, atol=1e-3)
 
 
+def test_the_optimizer_stays_at_home(encoder):
+  state = encoder.state
+  assert jax.tree.leaves(state.opt_state)
+  bare = trained_encoder.TrainedEncoder(
+    encoder.experiment, state.replace(opt_state=())
+  )
+  sizes = [
+    len(export.serialize(one, export.programs(one)["code"], ["cpu"]))
+    for one in (encoder, bare)
+  ]
+  assert sizes[0] == sizes[1]
+
+
 def test_unknown_platforms_are_refused(encoder):
   with pytest.raises(ValueError, match="'abacus' is none of cpu, cuda"):
     export.serialize(encoder, export.programs(encoder)["code"], ["abacus"])
