@@ -66,9 +66,7 @@ def run(monkeypatch, people, tmp_path):
   encoder = scenes.make_encoder(model, None, layout=layout, predict=predict)
   monkeypatch.setattr(detection, "detect_faces", detect_faces)
   monkeypatch.setattr(edit.trained_encoder, "load", lambda source: encoder)
-  monkeypatch.setattr(
-    edit.landmark_predictor, "load_predictor", lambda path: None
-  )
+  monkeypatch.setattr(edit.photo_flags, "load_predictor", lambda: None)
   monkeypatch.setattr(face_warp, "SIZE", 160)
   monkeypatch.setattr(face_views, "VIEW_SIZE", 64)
   if not flags.FLAGS.is_parsed():

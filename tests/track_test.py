@@ -54,9 +54,7 @@ def run(monkeypatch, film, output, **values):
     return track.tracking.Status.DETECTED, scenes.make_face(points)
 
   monkeypatch.setattr(track.tracking.Tracker, "find", find)
-  monkeypatch.setattr(
-    track.landmark_predictor, "load_predictor", lambda path: None
-  )
+  monkeypatch.setattr(track.photo_flags, "load_predictor", lambda: None)
   monkeypatch.setattr(
     track.trained_encoder,
     "load",
