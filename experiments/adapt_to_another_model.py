@@ -310,7 +310,7 @@ def main() -> None:
       row.name: [*row.values.mean(axis=1).tolist(), row.gain._asdict()]
       for row in table
     }
-  (workdir / "results.json").write_text(json.dumps(results, default=float))
+    (workdir / "results.json").write_text(json.dumps(results, default=float))
 
 
 if __name__ == "__main__":

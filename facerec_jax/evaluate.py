@@ -12,7 +12,8 @@ python -m facerec_jax.evaluate --checkpoint=DIR --output=DIR \
                says how the folder looks)
 
 A suite that cannot run says why and stops no other. Prints tables; writes
-metrics.json, per_example.csv, and index.html with all plots and pictures.
+metrics.json, per_example.csv, and index.html with all plots and pictures, anew
+after each suite: what is measured stays, whatever happens to the next.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 import os
 import pathlib
 
@@ -80,9 +82,11 @@ def main() -> None:
   except (OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   found, skipped, failed = run_suites(
-    {name: _RUNNERS[name] for name in names}, encoder, output
+    {name: _RUNNERS[name] for name in names},
+    encoder,
+    output,
+    keep=functools.partial(write_results, output, encoder),
   )
-  write_results(output, encoder, found, skipped | failed)
   if found:
     print(f"report: {output / 'index.html'}")
   if failed or not found:
@@ -94,6 +98,8 @@ def run_suites(
   runners: Mapping[str, Callable],
   encoder: trained_encoder.TrainedEncoder,
   output: pathlib.Path,
+  *,
+  keep: Callable[[Sequence[outcomes.Outcome], Mapping[str, str]], None],
 ) -> tuple[list[outcomes.Outcome], dict[str, str], dict[str, str]]:
   """Runs suites; prints the table of each as soon as it is there.
 
@@ -101,12 +107,16 @@ def run_suites(
     runners: name -> (encoder, folder of its pictures) -> outcome.
     encoder: a trained one.
     output: gets a folder for each suite.
+    keep: called after each suite with the outcomes so far, and with a reason
+      for each suite that has none (yet).
 
   Returns:
     (outcomes, why suites could not run, why suites failed).
   """
   found, skipped, failed = [], {}, {}
+  waiting = dict.fromkeys(runners, "not reached")
   for name, runner in runners.items():
+    del waiting[name]
     try:
       found.append(runner(encoder, output / name))
     except outcomes.SuiteError as error:
@@ -118,6 +128,7 @@ def run_suites(
       print(f"{name}: failed: {failed[name]}\n")
     else:
       print(summary.text_table(found[-1]) + "\n", flush=True)
+    keep(found, skipped | failed | waiting)
   return found, skipped, failed
 
 

@@ -399,12 +399,19 @@ def test_a_suite_that_fails_stops_no_other(encoder, tmp_path, capsys):
     raise RuntimeError("strange")
 
   good = outcome("synthetic", [1, 2], [2, 2])
+  kept = []
   found, skipped, failed = evaluate.run_suites(
-    {"a": impossible, "b": broken, "c": lambda *_: good}, encoder, tmp_path
+    {"a": impossible, "c": lambda *_: good, "b": broken},
+    encoder,
+    tmp_path,
+    keep=lambda found, missing: kept.append((list(found), missing)),
   )
   assert found == [good]
   assert skipped == {"a": "no scans: give --scans=FOLDER"}
   assert failed == {"b": "strange"}
+  # What is measured is written before the next suite starts.
+  assert kept[1] == ([good], skipped | {"b": "not reached"})
+  assert kept[2] == ([good], skipped | failed)
   assert "a: not run: no scans: give --scans=FOLDER" in capsys.readouterr().out
 
 
