@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax.face import incidence as incidence_lib
+from facerec_jax.face import model_arrays
 
 EXPRESSION_KINDS = ("gaussian", "blendshape")
 
@@ -122,69 +123,26 @@ def create(
   }
   if uv is not None:
     floats["uv"] = (uv, (num, 2))
-  fields = {k: _floats(k, *v) for k, v in floats.items()}
-  fields["triangles"] = _indices("triangles", triangles, (-1, 3), num)
-  fields["landmarks"] = _indices("landmarks", landmarks, (68,), num)
+  fields = {k: model_arrays.floats(k, *v) for k, v in floats.items()}
+  fields["triangles"] = model_arrays.indices(
+    "triangles", triangles, (-1, 3), num
+  )
+  fields["landmarks"] = model_arrays.indices("landmarks", landmarks, (68,), num)
   model = MorphableModel(
     **fields,
     incidence=incidence_lib.vertex_incidence(
-      fields["triangles"], num, _copies(fields)
+      fields["triangles"], num, model_arrays.first_copies(fields)
     ),
     region=np.zeros(num, np.int32),
     **names,
   )
   if region is not None:
-    region = _indices("region", region, (num,), len(model.region_names))
+    region = model_arrays.indices(
+      "region", region, (num,), len(model.region_names)
+    )
     model = model.replace(region=region)
   _check_names(model)
   return jax.tree.map(jnp.asarray, model)
-
-
-def _copies(fields):
-  """[V] the first vertex that lies and moves alike; None if all differ."""
-  mean = np.ascontiguousarray(fields["mean"])
-  _, first, group = np.unique(
-    mean.view(f"V{mean.strides[0]}"), return_index=True, return_inverse=True
-  )
-  same_as = first[group.ravel()]
-  twin = np.flatnonzero(same_as != np.arange(len(mean)))
-  for name in ("identity", "expression"):
-    basis = fields[name]
-    # Lips that touch at rest part when they move.
-    alike = (basis[twin] == basis[same_as[twin]]).all(axis=(1, 2))
-    same_as[twin[~alike]] = twin[~alike]
-    twin = twin[alike]
-  return same_as if len(twin) else None
-
-
-def _floats(name, value, shape):
-  value = np.asarray(value, np.float32)
-  _check_shape(name, value, shape)
-  if not np.isfinite(value).all():
-    raise ValueError(f"morphable model: {name} holds NaN or infinity")
-  return value
-
-
-def _indices(name, value, shape, limit):
-  value = np.asarray(value)
-  _check_shape(name, value, shape)
-  if value.size and (value.min() < 0 or value.max() >= limit):
-    raise ValueError(
-      f"morphable model: {name} has indices {value.min()}..{value.max()}, "
-      f"wanted 0..{limit - 1}"
-    )
-  return value.astype(np.int32)
-
-
-def _check_shape(name, value, shape):
-  fits = value.ndim == len(shape) and all(
-    want in (-1, got) for got, want in zip(value.shape, shape, strict=True)
-  )
-  if not fits:
-    wanted = str(shape).replace("-1", "any")
-    raise ValueError(
-      f"morphable model: {name} has shape {value.shape}, wanted {wanted}"
-    )
 
 
 def _check_names(model):
