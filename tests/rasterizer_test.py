@@ -97,8 +97,8 @@ def test_batch_equals_singles_whatever_the_nesting():
 def test_any_chunk_size_gives_the_same(monkeypatch):
   screen, triangles = _lattice(0.7, wave=20.0)
   whole = np.asarray(_rasterize(screen, triangles))
-  for chunk in (1, 7, 10**6):
-    monkeypatch.setattr(rasterizer_xla, "CHUNK_CPU", chunk)
+  for chunks in ((1, 64), (7, 3), (10**6, 10**4)):
+    monkeypatch.setattr(rasterizer_xla, "CPU", rasterizer_xla.Chunks(*chunks))
     got = rasterizer.rasterize(
       jnp.asarray(screen), jnp.asarray(triangles), **_SIZE
     )
@@ -205,7 +205,9 @@ def test_kernel_shows_the_same_triangles_as_xla(seed, height, width):
   triangles = jnp.tile(jnp.asarray(soups[0][1]), (4, 1))
   size = {"height": height, "width": width}
   got = rasterizer_pallas.draw_keys(table, triangles, interpret=True, **size)
-  wanted = rasterizer_xla.draw_keys(table, triangles, chunk=16, **size)
+  wanted = rasterizer_xla.draw_keys(
+    table, triangles, chunks=rasterizer_xla.Chunks(16, 5), **size
+  )
   ids, codes = zip(*(_unpack(keys) for keys in (got, wanted)), strict=True)
   np.testing.assert_array_equal(*ids)
   # Compilers fuse multiplications and additions as they like.

@@ -121,8 +121,8 @@ def _draw_keys(table, triangles, height, width, backend):
   if backend == "pallas":
     return pallas(table, triangles)
   xla = functools.partial(rasterizer_xla.draw_keys, **size)
-  cpu = functools.partial(xla, chunk=rasterizer_xla.CHUNK_CPU)
-  accelerator = functools.partial(xla, chunk=rasterizer_xla.CHUNK_ACCELERATOR)
+  cpu = functools.partial(xla, chunks=rasterizer_xla.CPU)
+  accelerator = functools.partial(xla, chunks=rasterizer_xla.ACCELERATOR)
   platforms = {"cpu": cpu, "default": accelerator}
   if backend == "auto":
     platforms["cuda"] = pallas
