@@ -59,7 +59,7 @@ class SourceReader:
       encoder: a trained one.
       predictor: of landmarks, or None.
       detector: as for `detection.detect_faces`.
-      refiner: of codes that are read from photographs, or None.
+      refiner: of codes that are read from photographs and films, or None.
     """
     self._encoder = encoder
     self._predictor = predictor
@@ -140,7 +140,9 @@ class SourceReader:
       detector=self._detector, predictor=self._predictor
     )
     smoother = code_smoothing.CodeSmoother(code_smoothing.Options())
-    reader = video_tracking.FaceReader(self._encoder, tracker, smoother)
+    reader = video_tracking.FaceReader(
+      self._encoder, tracker, smoother, self._refiner
+    )
     found = []
     with video.Video(path) as film:
       for _, frame in zip(range(max_frames), film.frames(), strict=False):

@@ -37,7 +37,7 @@ def define_refine():
   return flags.DEFINE_integer(
     "refine",
     0,
-    "Steps by which each code is fitted to its photograph, starting from the "
-    "encoder's answer; 100 do, 0 are none.",
+    "Steps by which each code is fitted to its photograph (or frame), starting "
+    "from the encoder's answer; 100 do, 0 are none.",
     lower_bound=0,
   )

@@ -5,7 +5,8 @@ python -m facerec_jax.track --checkpoint=DIR --input=webcam:0 --output=DIR
 
 Writes codes.csv (pose and expression, a line a frame), codes.npz (all groups,
 raw and smoothed, and landmarks), overlay.mp4 (the frame and, beside it, the
-face laid over it) and summary.json. A camera is recorded until Ctrl-C or for
+face laid over it) and summary.json. --refine=30 fits each frame, too, which
+takes a second or so for each. A camera is recorded until Ctrl-C or for
 --max_frames; what was read until then is kept.
 """
 
@@ -24,6 +25,7 @@ import tqdm
 from facerec_jax import app
 from facerec_jax import code_smoothing
 from facerec_jax import photo_flags
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax import video_tracking
 from facerec_jax.photos import tracking
@@ -34,6 +36,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
+_REFINE = photo_flags.define_refine()
 _SMOOTH = flags.DEFINE_bool("smooth", True, "Whether codes are smoothed.")
 _MIN_CUTOFF = flags.DEFINE_float(
   "min_cutoff",
@@ -90,7 +93,8 @@ def _reader(encoder):
     detector=photo_flags.DETECTOR.value,
     predictor=photo_flags.load_predictor(),
   )
-  return video_tracking.FaceReader(encoder, tracker, smoother)
+  refiner = refining.create(encoder, _REFINE.value)
+  return video_tracking.FaceReader(encoder, tracker, smoother, refiner)
 
 
 def track(

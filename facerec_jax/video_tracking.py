@@ -12,6 +12,7 @@ import numpy as np
 
 from facerec_jax import code_smoothing
 from facerec_jax import reconstruction
+from facerec_jax import refining
 from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.photos import alignment
@@ -62,6 +63,7 @@ class FaceReader:
     encoder: reconstruction.Encoder,
     tracker: tracking.Tracker,
     smoother: code_smoothing.CodeSmoother | None,
+    refiner: refining.Refiner | None = None,
   ):
     """Starts without a past.
 
@@ -69,9 +71,11 @@ class FaceReader:
       encoder: a trained one.
       tracker: of the face.
       smoother: of the codes, or None.
+      refiner: that fits the code of each frame, or None.
     """
     self._encoder = encoder
     self._smoother = smoother
+    self._refiner = refiner
     self.tracker = tracker
 
   def read(self, frame: video.Frame) -> TrackedFrame:
@@ -85,7 +89,9 @@ class FaceReader:
       if self._smoother:
         self._smoother.reset()
       return TrackedFrame(frame.time, status)
-    result = reconstruction.reconstruct(self._encoder, frame.image, face)
+    result = reconstruction.reconstruct(
+      self._encoder, frame.image, face, refiner=self._refiner
+    )
     self.tracker.confirm(result.landmarks, result.landmark_error)
     code = jax.tree.map(np.asarray, result.code)
     raw = smooth = code_smoothing.Placed(face.square, code)
