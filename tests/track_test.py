@@ -115,6 +115,26 @@ def test_limits_and_no_overlay(tmp_path, monkeypatch, film):
   assert len(np.load(tmp_path / "codes.npz")["time"]) == 3
 
 
+def test_each_frame_is_refined(tmp_path, monkeypatch, film):
+  places = []
+
+  def create(encoder, steps):
+    def refine(photo, face, flat):
+      places.append(face.landmarks[30, 0])
+      assert photo.shape == (240, 320, 3) and steps == 5
+      code = encoder.layout.unflatten(flat)
+      code = code.replace(expression=0 * code.expression + 0.25)
+      return np.asarray(encoder.layout.flatten(code)), {}
+
+    return refine
+
+  monkeypatch.setattr(track.refining, "create", create)
+  run(monkeypatch, film, tmp_path, max_frames=4, overlay=False, refine=5)
+  np.testing.assert_allclose(np.diff(places), 2.0, atol=1e-6)
+  arrays = np.load(tmp_path / "codes.npz")
+  np.testing.assert_allclose(arrays["raw_expression"], 0.25, atol=1e-6)
+
+
 def test_an_interruption_keeps_what_is_done(tmp_path, monkeypatch, film):
   answers = iter([False, False, True])
 
