@@ -111,10 +111,13 @@ def main() -> None:
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
   base = app.read_config(_CONFIG)
   _check_names()
+  configs = {name: _configured(base, encoder=name) for name in _ENCODERS.value}
   try:
+    # What cannot be trained is said before an hour of training, not after.
+    for config in configs.values():
+      experiments.build(config)
     runs = [
-      _enter(name, _configured(base, encoder=name), workdir / name)
-      for name in _ENCODERS.value
+      _enter(name, config, workdir / name) for name, config in configs.items()
     ]
     sections = [_section(workdir, "encoders", runs)]
     versus = []
