@@ -111,13 +111,15 @@ def main() -> None:
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
   base = app.read_config(_CONFIG)
   _check_names()
-  configs = {name: _configured(base, encoder=name) for name in _ENCODERS.value}
   try:
     # What cannot be trained is said before an hour of training, not after.
-    for config in configs.values():
-      experiments.build(config)
+    planned = {
+      name: experiments.build(_configured(base, encoder=name))
+      for name in _ENCODERS.value
+    }
     runs = [
-      _enter(name, config, workdir / name) for name, config in configs.items()
+      _enter(name, experiment, workdir / name)
+      for name, experiment in planned.items()
     ]
     sections = [_section(workdir, "encoders", runs)]
     versus = []
@@ -161,18 +163,17 @@ def _compare_losses(base, workdir, first):
     if config["loss"] == base["loss"]:
       runs.append(first._replace(name=loss))
     else:
-      runs.append(_enter(loss, config, workdir / f"{name}_{loss}"))
+      experiment = experiments.build(config)
+      runs.append(_enter(loss, experiment, workdir / f"{name}_{loss}"))
   return runs
 
 
-def _enter(name, config, folder) -> Contestant:
+def _enter(name, experiment, folder) -> Contestant:
   """Trains, or takes what the folder holds, and reads the held-out faces."""
   if checkpoint.exists(folder):
     experiment = trained_encoder.load(folder).experiment
-  else:
-    experiment = experiments.build(config)
-    if _SECONDS.value:
-      experiment = experiments.build(_within(config, experiment))
+  elif _SECONDS.value:
+    experiment = experiments.build(_within(experiment.config, experiment))
   logging.info("%s: %d steps", name, experiment.schedule.num_steps)
   state = training_run.train(experiment, folder)
   if int(state.step) < experiment.schedule.num_steps:

@@ -10,7 +10,6 @@ does not depend on chunks, batches or platform.
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -37,7 +36,7 @@ ACCELERATOR = Chunks(triangles=8192, lanes=1 << 16)
 # Boxes of 1, 2, 3-4, 5-8, 9-16 and more pixels.
 _CLASSES = 6
 # A lane's class and its place among those of its class share an int32.
-_CLASS_BITS = 3
+_CLASS_BITS = _CLASSES.bit_length()
 # A pixel of a walk (which ends in a scatter) costs about as much as this many
 # pixels of a whole image.
 _WALK_COST = 2
@@ -69,14 +68,14 @@ def draw_keys(table, triangles, *, height: int, width: int, chunks: Chunks):
     table[:, :2], padded.reshape(step, rows, 3).swapaxes(0, 1), height, width
   )
   order, num_chunks = _put_in_order(packed, counts, chunks.lanes)
-  corners_of = functools.partial(
-    _corners, table.reshape(-1), padded.T, rows, batch
-  )
+  values, vertices = table.reshape(-1), padded.T
 
   def draw_chunk(index, keys):
     start = index * chunks.lanes
     lanes = jax.lax.dynamic_slice(order, (start,), (chunks.lanes,))
-    corners, triangle, image = corners_of(jnp.maximum(lanes, 0))
+    corners, triangle, image = _corners(
+      values, vertices, rows, batch, jnp.maximum(lanes, 0)
+    )
     box = coverage.bounding_box(corners, height, width)
     box = box._replace(area=jnp.where(lanes >= 0, box.area, 0))
     ids, starts = triangle.astype(jnp.uint32), image * pixels
