@@ -259,11 +259,23 @@ def test_unknown_back_end_is_refused():
     rasterizer.rasterize(screen, triangles, backend="cuda", **_SIZE)
 
 
-def test_too_many_pixels_are_refused():
-  screen = jnp.ones((600, 3, 3))
-  draw = functools.partial(rasterizer.rasterize, height=2048, width=2048)
-  with pytest.raises(ValueError, match="600 images of 2048 x 2048 px exceed"):
-    jax.eval_shape(jax.vmap(draw, (0, None)), screen, jnp.zeros((1, 3), int))
+@pytest.mark.parametrize(
+  ("batch", "vertices", "triangles", "size", "message"),
+  [
+    (600, 3, 1, 2048, "600 images of 4,194,304 pixels are too many"),
+    (20_000, 3, 200_000, 8, "20000 images of 131,072 triangles are too many"),
+    (9_000, 80_000, 1, 8, "9000 images of 240,000 coordinates are too many"),
+  ],
+)
+def test_more_than_an_index_counts_is_refused(
+  batch, vertices, triangles, size, message
+):
+  # Shapes only: nothing is allocated.
+  screen = jax.ShapeDtypeStruct((batch, vertices, 3), jnp.float32)
+  corners = jax.ShapeDtypeStruct((triangles, 3), jnp.int32)
+  draw = functools.partial(rasterizer.rasterize, height=size, width=size)
+  with pytest.raises(ValueError, match=message):
+    jax.eval_shape(jax.vmap(draw, (0, None)), screen, corners)
 
 
 def test_counts_triangles_that_reach_the_camera():

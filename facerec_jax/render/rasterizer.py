@@ -20,6 +20,9 @@ from facerec_jax.render import rasterizer_xla
 # capability 8 or more); "auto" takes the kernel on those and XLA elsewhere.
 BACKENDS = ("auto", "xla", "pallas")
 
+# What an int32 counts, less what back ends pad.
+_MAX_INDEX = 2**31 - 2**20
+
 
 def rasterize(
   screen, triangles, *, height: int, width: int, backend: str = "auto"
@@ -44,7 +47,8 @@ def rasterize(
     [height, width] int32 triangle indices, -1 where there is none.
 
   Raises:
-    ValueError: an unknown back end, or more pixels than the index type holds.
+    ValueError: an unknown back end, or more pixels, triangles or coordinates
+      in a batch than an int32 counts.
   """
   if backend not in BACKENDS:
     raise ValueError(
@@ -94,11 +98,7 @@ def _batched(height, width, backend):
 
 def _draw(screen, triangles, height, width, backend):
   batch = screen.shape[0]
-  if batch * height * width >= 2**31:
-    raise ValueError(
-      f"rasterizer: {batch} images of {height} x {width} px exceed 2^31 pixels "
-      "in one call; use smaller batches"
-    )
+  _check_indices(screen, triangles, height * width)
   table = coverage.vertex_table(screen)
   codes = jnp.full((batch, height * width), coverage.BACKGROUND, jnp.uint32)
   ids = jnp.full((batch, height * width), -1, jnp.int32)
@@ -113,6 +113,23 @@ def _draw(screen, triangles, height, width, backend):
     ids = jnp.where(code < codes, index, ids)
     codes = jnp.minimum(code, codes)
   return ids.reshape(batch, height, width)
+
+
+def _check_indices(screen, triangles, pixels):
+  """Raises ValueError where an int32 could not count what a batch draws."""
+  batch, num_vertices = screen.shape[:2]
+  part = min(triangles.shape[0], coverage.MAX_IDS)
+  counts = {
+    "pixels": pixels,
+    "triangles": part,
+    "coordinates": 3 * num_vertices,
+  }
+  for name, count in counts.items():
+    if batch * count > _MAX_INDEX:
+      raise ValueError(
+        f"rasterizer: {batch} images of {count:,} {name} are too many for one "
+        f"call, which holds {_MAX_INDEX:,}; use smaller batches"
+      )
 
 
 def _draw_keys(table, triangles, height, width, backend):
