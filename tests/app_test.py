@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import commands
 import pytest
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -12,13 +13,7 @@ _CONFIG = f"--config={_ROOT / 'configs' / 'resnet.py'}"
 
 
 def _run(app, *flags):
-  return subprocess.run(
-    [sys.executable, "-m", f"facerec_jax.{app}", *flags],
-    cwd=_ROOT,
-    capture_output=True,
-    text=True,
-    env={**os.environ, "JAX_PLATFORMS": "cpu"},
-  )
+  return commands.run(app, *flags, cwd=_ROOT, platform="cpu")
 
 
 @pytest.mark.parametrize(
@@ -51,17 +46,31 @@ def test_wrong_usage_ends_with_one_line_and_code_2(flags, message):
   assert "Traceback" not in result.stderr
 
 
+def test_a_fresh_interpreter_answers_the_same():
+  """What forked processes are to show is also true without the fork."""
+  fresh = subprocess.run(
+    [sys.executable, "-m", "facerec_jax.main", _CONFIG, "stray"],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+  )
+  forked = _run("main", _CONFIG, "stray")
+  assert fresh.returncode == forked.returncode == 2
+  assert fresh.stderr == forked.stderr and fresh.stdout == forked.stdout
+
+
 def test_commands_can_be_imported_together():
   """No flag is defined twice: scripts and tests import several of them."""
   folder = _ROOT / "facerec_jax"
-  commands = [
+  names = [
     f"facerec_jax.{path.stem}"
     for path in folder.glob("*.py")
     if "app.run(main)" in path.read_text()
   ]
-  assert len(commands) > 5
+  assert len(names) > 5
   subprocess.run(
-    [sys.executable, "-c", f"import {', '.join(commands)}"],
+    [sys.executable, "-c", f"import {', '.join(names)}"],
     check=True,
     cwd=_ROOT,
   )

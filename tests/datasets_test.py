@@ -20,6 +20,7 @@ from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import prepared
 from facerec_jax.photos import preparing
 from facerec_jax.photos import reading
+from tests import commands
 from tests import fake_model
 
 _ROOT = pathlib.Path(__file__).parent.parent
@@ -352,28 +353,22 @@ if __name__ == "__main__":
 
 
 def test_command_on_photographs(tmp_path, data_folder):
-  command = [
-    sys.executable,
-    "-m",
-    "facerec_jax.prepare_photos",
+  result = commands.run(
+    "prepare_photos",
     f"--input={data_folder / 'photos'}",
     f"--output={tmp_path}",
     "--pattern=^(?P<person>(london|canada)_[0-9]+)",
     "--image_size=64",
-  ]
-  result = subprocess.run(command, capture_output=True, text=True, check=True)
+  )
+  assert result.returncode == 0, result.stderr
   assert result.stdout.startswith("14 of 14 photographs (14 new) of 9 people")
   summary = json.loads((tmp_path / "photos.json").read_text())
   assert summary["counts"] == {"prepared": 14}
 
 
 def test_command_line_errors(tmp_path):
-  command = [sys.executable, "-m", "facerec_jax.prepare_photos"]
-  result = subprocess.run(
-    [*command, f"--input={tmp_path}", f"--output={tmp_path / 'out'}"],
-    capture_output=True,
-    text=True,
-    check=False,
+  result = commands.run(
+    "prepare_photos", f"--input={tmp_path}", f"--output={tmp_path / 'out'}"
   )
   assert result.returncode == 2
   assert "no photograph in this folder" in result.stderr.splitlines()[-1]

@@ -82,10 +82,11 @@ def person(encoder):
   flat = bank.centers[0]
   code = encoder.layout.unflatten(flat)
   camera = geometry.reference_camera(SIZE)
-  full = renderer.render(encoder.model, camera, code, height=SIZE, width=SIZE)
+  render = jax.jit(renderer.render, static_argnames=("height", "width"))
+  full = render(encoder.model, camera, code, height=SIZE, width=SIZE)
   image = np.asarray(color.linear_to_srgb(full.image))
   image = np.where(np.asarray(full.mask)[..., None], image, 0.6)
-  points = renderer.project_landmarks(encoder.model, camera, code)
+  points = jax.jit(renderer.project_landmarks)(encoder.model, camera, code)
   return flat, np.round(image * 255).astype(np.uint8), np.asarray(points, float)
 
 

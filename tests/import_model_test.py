@@ -1,8 +1,6 @@
 """Tests of the command that imports face models, and of its pictures."""
 
-import subprocess
-import sys
-
+import commands
 import fake_model
 import model_writers as writers
 import numpy as np
@@ -14,12 +12,7 @@ from facerec_jax.results import model_sheets
 
 
 def run(tmp_path, *flags):
-  return subprocess.run(
-    [sys.executable, "-m", "facerec_jax.import_model", *flags],
-    capture_output=True,
-    text=True,
-    cwd=tmp_path,
-  )
+  return commands.run("import_model", *flags, cwd=tmp_path)
 
 
 def test_bad_input_gets_one_line(tmp_path):

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 import types
 
 from absl import flags
@@ -28,6 +26,7 @@ from facerec_jax.render import renderer
 from facerec_jax.results import face_views
 from facerec_jax.synthesis import priors
 from facerec_jax.training import code_prior
+from tests import commands
 from tests import fake_model
 
 SIZE = 64
@@ -40,9 +39,19 @@ FILES = {
 }
 
 
+project = jax.jit(renderer.project_landmarks)
+render = jax.jit(renderer.render, static_argnames=("height", "width"))
+
+
 @pytest.fixture(scope="module")
 def model():
   return fake_model.make(num_rings=8)
+
+
+@pytest.fixture(autouse=True)
+def small_views(monkeypatch):
+  """Pictures for people are large, and slow in programs made for tests."""
+  monkeypatch.setattr(face_views, "VIEW_SIZE", 128)
 
 
 def framed_code(model):
@@ -54,7 +63,7 @@ def framed_code(model):
     rotation=jnp.array([0.1, 0.25, -0.15]),
   )
   for _ in range(20):
-    points = renderer.project_landmarks(model, camera, code)
+    points = project(model, camera, code)
     center, side = landmarks.framing(points)
     x, y, z = code.translation
     step = (SIZE / 2 - center) * -z / camera.focal
@@ -94,10 +103,10 @@ def photograph(model, code, square, height, width):
     reference.focal * square.side / SIZE,
     jnp.asarray(square.center, jnp.float32),
   )
-  full = renderer.render(model, camera, code, height=height, width=width)
+  full = render(model, camera, code, height=height, width=width)
   image = np.asarray(color.linear_to_srgb(full.image))
   image = np.where(np.asarray(full.mask)[..., None], image, 0.6)
-  points = renderer.project_landmarks(model, camera, code)
+  points = project(model, camera, code)
   return np.round(image * 255).astype(np.uint8), np.asarray(points, np.float64)
 
 
@@ -450,13 +459,8 @@ def test_usage_errors(tmp_path, monkeypatch, changes, message, scene):
 
 
 def command(*arguments):
-  return subprocess.run(
-    [sys.executable, "-m", "facerec_jax.reconstruct", *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-    cwd=pathlib.Path(__file__).parent.parent,
-  )
+  root = pathlib.Path(__file__).parent.parent
+  return commands.run("reconstruct", *arguments, cwd=root)
 
 
 def test_command_line_without_a_checkpoint(tmp_path, scene):

@@ -272,7 +272,8 @@ def test_occlusion_darkens_the_image_but_not_the_albedo(model):
 def test_landmarks_project_where_their_vertices_are(model):
   code = _code(model, 7)
   camera = geometry.reference_camera(_SIZE)
-  points = geometry.project(camera, renderer.posed_vertices(model, code))
+  posed = jax.jit(renderer.posed_vertices)(model, code)
+  points = geometry.project(camera, posed)
   got = jax.jit(renderer.project_landmarks)(model, camera, code)
   np.testing.assert_allclose(got, points[model.landmarks], atol=1e-3)
 
@@ -293,9 +294,11 @@ def test_memory_of_a_render_is_bounded():
 def test_supersampling_averages_the_larger_image(model):
   code = _code(model, 3)
   camera = geometry.reference_camera(_SIZE)
-  half = renderer.render(
-    model, camera, code, height=_SIZE, width=_SIZE, supersampling=2
-  )
+  half = jax.jit(
+    functools.partial(
+      renderer.render, height=_SIZE, width=_SIZE, supersampling=2
+    )
+  )(model, camera, code)
   full = _render(model, code, 2 * _SIZE)
 
   def mean(samples):
@@ -332,8 +335,8 @@ def test_forms_for_accelerators_equal_those_for_cpus(model, monkeypatch):
   weights = weights.astype(np.float32)
 
   def run(flat):
-    value = _pixel_sum(model, flat, weights, layout)
-    return value, jax.grad(_pixel_sum, argnums=1)(model, flat, weights, layout)
+    slope = jax.value_and_grad(_pixel_sum, argnums=1)
+    return slope(model, flat, weights, layout)
 
   want = jax.jit(jax.vmap(run))(batch)
   jax.clear_caches()

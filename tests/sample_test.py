@@ -1,8 +1,7 @@
 import json
 import pathlib
-import subprocess
-import sys
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,14 +94,11 @@ def test_meta_says_how_to_read_the_rest(experiment, folder):
 
 def test_a_folder_with_content_is_left_alone(tmp_path):
   (tmp_path / "precious.txt").write_text("mine")
-  result = subprocess.run(
-    [
-      *(sys.executable, "-m", "facerec_jax.sample", "--count=1"),
-      *("--config=configs/resnet.py:quick", f"--output={tmp_path}"),
-    ],
+  result = commands.run(
+    "sample",
+    *("--count=1", "--config=configs/resnet.py:quick"),
+    f"--output={tmp_path}",
     cwd=_ROOT,
-    capture_output=True,
-    text=True,
   )
   assert result.returncode == 2
   assert result.stderr.splitlines()[-1] == (

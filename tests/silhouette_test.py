@@ -34,8 +34,8 @@ def sphere():
   return jnp.asarray(unit, jnp.float32), jnp.asarray(triangles), incidence
 
 
-def _coverage(points, triangles, incidence, supersampling=1, shadow=False):
-  rendering = renderer.render_mesh(
+def _rendering(points, triangles, incidence, supersampling=1, shadow=False):
+  return renderer.render_mesh(
     points,
     triangles,
     incidence,
@@ -47,7 +47,9 @@ def _coverage(points, triangles, incidence, supersampling=1, shadow=False):
     supersampling=supersampling,
     silhouettes=not shadow,
   )
-  return rendering
+
+
+_coverage = jax.jit(_rendering, static_argnames=("supersampling", "shadow"))
 
 
 def _moved_sphere(move, unit):
@@ -112,8 +114,9 @@ def test_moments_of_a_sphere_move_as_in_closed_form(
 def test_values_are_those_of_the_hard_image(sphere):
   unit, triangles, incidence = sphere
   points = _moved_sphere(jnp.zeros(7), unit)
-  soft = _coverage(points, triangles, incidence)
-  hard = _coverage(points, triangles, incidence, shadow=True)
+  # Operation by operation: two whole programs round each in its own way.
+  soft = _rendering(points, triangles, incidence)
+  hard = _rendering(points, triangles, incidence, shadow=True)
   for got, wanted in zip(soft, hard, strict=True):
     np.testing.assert_array_equal(got, wanted)
 
@@ -135,6 +138,7 @@ def test_border_of_a_sheet_moves_with_its_points():
   triangles = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
   incidence = incidence_lib.vertex_incidence(triangles, 4)
 
+  @jax.jit
   def moments(move):
     moved = jnp.asarray(points) * jnp.array([1.0, 1.0, 0.0]) * move[0]
     moved = moved + jnp.array([0.0, 0.0, -800.0]) + move[1:]

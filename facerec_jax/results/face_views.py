@@ -6,6 +6,7 @@ square, of one size, and antialiased; one compiled function draws them all.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -33,8 +34,8 @@ _TURN = math.radians(55.0)
 # Height of the space that a turned face is seen in, mm.
 _TURNED_HEIGHT = 330.0
 _BACKGROUND = 0.13
-# Standard deviation of the soft edge of `FaceViews.face`, px.
-_FEATHER = 0.01 * VIEW_SIZE
+# Standard deviation of the soft edge of `FaceViews.face`, sides of the view.
+_FEATHER = 0.01
 
 
 class View(NamedTuple):
@@ -112,8 +113,8 @@ def draw_face(
 
 
 def _cut_out(model, code, rendering):
-  outline = np.asarray(_face_mask(model, code), np.float32)
-  outline = cv2.GaussianBlur(outline, None, _FEATHER)
+  outline = np.asarray(_face_mask(model, code, size=VIEW_SIZE), np.float32)
+  outline = cv2.GaussianBlur(outline, None, _FEATHER * VIEW_SIZE)
   return rendering._replace(alpha=rendering.alpha * outline)
 
 
@@ -138,18 +139,18 @@ def _view_camera(size):
 
 
 def _draw(model, code):
-  return View(*map(np.asarray, _render(model, code)))
+  return View(*map(np.asarray, _render(model, code, size=VIEW_SIZE)))
 
 
-@jax.jit
-def _render(model, code):
-  size = VIEW_SIZE * _SAMPLES
+@functools.partial(jax.jit, static_argnames="size")
+def _render(model, code, *, size):
+  side = size * _SAMPLES
   full = renderer.render(
-    model, _view_camera(size), code, height=size, width=size
+    model, _view_camera(side), code, height=side, width=side
   )
 
   def shrink(image):
-    shape = (VIEW_SIZE, _SAMPLES, VIEW_SIZE, _SAMPLES, -1)
+    shape = (size, _SAMPLES, size, _SAMPLES, -1)
     return image.reshape(shape).mean(axis=(1, 3))
 
   # In linear light, where a pixel sees the mean of its parts; the face's own
@@ -159,11 +160,11 @@ def _render(model, code):
   return color.linear_to_srgb(image), alpha[..., 0]
 
 
-@jax.jit
-def _face_mask(model, code):
-  points = renderer.project_landmarks(model, _view_camera(VIEW_SIZE), code)
+@functools.partial(jax.jit, static_argnames="size")
+def _face_mask(model, code, *, size):
+  points = renderer.project_landmarks(model, _view_camera(size), code)
   return landmarks.polygon_mask(
-    landmarks.face_outline(points), height=VIEW_SIZE, width=VIEW_SIZE
+    landmarks.face_outline(points), height=size, width=size
   )
 
 
