@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-import json
 import pathlib
 
 from absl import flags
@@ -32,6 +31,7 @@ from facerec_jax.bootstrapping import readings
 from facerec_jax.bootstrapping import rounds
 from facerec_jax.bootstrapping import summary
 from facerec_jax.photos import datasets
+from facerec_jax.results import codes
 
 _CHECKPOINT = app.define_checkpoint()
 _WORKDIR = app.define_workdir()
@@ -111,16 +111,7 @@ def main() -> None:
   ]
   table = list(pooled(folds, people, found))
   print(summary.format_table(table))
-  results = [
-    {
-      "examples": row.examples,
-      "error": row.name,
-      "means": row.values.mean(axis=1).tolist(),
-      "gain": row.gain._asdict(),
-    }
-    for row in table
-  ]
-  (workdir / "results.json").write_text(json.dumps(results, default=float))
+  codes.write_json(workdir / "results.json", summary.records(table))
 
 
 if __name__ == "__main__":
