@@ -92,7 +92,14 @@ def _base() -> ConfigDict:
       ),
       # Weights of "self_supervised"; see training.photo_steps.FineTuning.
       fine_tuning=dict(
-        photo=1.0, flip=1.0, synthetic=1.0, frozen_statistics=True
+        photo=1.0,
+        flip=1.0,
+        synthetic=1.0,
+        frozen_statistics=True,
+        # Few photographs are learned by heart; see photo_augmentation.
+        augmentation=dict(
+          shift=0.02, scale=0.05, angle=0.05, gain=0.15, cast=0.04
+        ),
       ),
     )
   )

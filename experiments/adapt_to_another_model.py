@@ -53,6 +53,9 @@ _OTHER = flags.DEFINE_string(
   "other", None, "Face model of the 'photographs'; default ICT of FACEREC_DATA."
 )
 _COUNT = flags.DEFINE_integer("count", 192, "Faces, a third held out.")
+_ADAPTED = flags.DEFINE_integer(
+  "adapted", None, "Only so many are adapted to, and all others held out."
+)
 _STEPS = flags.DEFINE_integer("steps", 25, "Steps of a round.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds.")
 _NOISE = flags.DEFINE_float(
@@ -75,6 +78,12 @@ VARIANTS = {
   "self_supervised without landmarks": dict(objective=dict(landmarks=0.0)),
   "self_supervised without colours": dict(objective=dict(pixels=0.0)),
   "self_supervised alone": dict(fine_tuning=dict(synthetic=0.0)),
+  "self_supervised without augmentation": dict(
+    fine_tuning=dict(augmentation={})
+  ),
+  "self_supervised other exposures only": dict(
+    fine_tuning=dict(augmentation=dict(gain=0.15, cast=0.04))
+  ),
 }
 # Another population and another camera than those of training.
 _PRIOR = priors.Prior(
@@ -188,7 +197,7 @@ def _photos(examples) -> readings.Photos:
   count = len(points)
   return bootstrap.as_photos(
     [f"face {index}" for index in range(count)],
-    np.arange(count) % 3 == 0,
+    _held_out(count),
     datasets.PhotoBatch(
       images=np.round(255 * examples.image).astype(np.uint8),
       masks=np.asarray(hull(jnp.float32(points))),
@@ -196,6 +205,12 @@ def _photos(examples) -> readings.Photos:
     ),
     fingerprint=f"{_OTHER.value} {_NOISE.value}",
   )
+
+
+def _held_out(count):
+  if _ADAPTED.value is None:
+    return np.arange(count) % 3 == 0
+  return np.arange(count) >= _ADAPTED.value
 
 
 def true_errors(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 from facerec_jax import config_sections
 from facerec_jax.face import code_vector
+from facerec_jax.training import photo_augmentation
 from facerec_jax.training import photo_steps
 from facerec_jax.training import self_supervision
 
@@ -103,7 +105,7 @@ def create(
   scales: Mapping[str, float],
   guards: Mapping[str, float],
   objective: Mapping[str, float],
-  fine_tuning: Mapping[str, float],
+  fine_tuning: Mapping[str, Any],
   **values,
 ) -> Settings:
   """Builds settings from the section `config.bootstrap`.
@@ -112,13 +114,19 @@ def create(
     scales: by code group; 0 where missing.
     guards: fields of `Guards`.
     objective: fields of `self_supervision.Objective`.
-    fine_tuning: fields of `photo_steps.FineTuning`.
+    fine_tuning: fields of `photo_steps.FineTuning`; `augmentation` holds those
+      of `photo_augmentation.Augmentation`.
     **values: the other fields of `Settings`.
 
   Raises:
     ConfigError: a key is unknown or missing, or a value does not fit.
   """
   name = "config.bootstrap"
+  augmentation = config_sections.call(
+    photo_augmentation.Augmentation,
+    f"{name}.fine_tuning.augmentation",
+    fine_tuning.get("augmentation", {}),
+  )
   return config_sections.call(
     Settings,
     name,
@@ -129,7 +137,9 @@ def create(
         self_supervision.Objective, f"{name}.objective", objective
       ),
       fine_tuning=config_sections.call(
-        photo_steps.FineTuning, f"{name}.fine_tuning", fine_tuning
+        photo_steps.FineTuning,
+        f"{name}.fine_tuning",
+        {**fine_tuning, "augmentation": augmentation},
       ),
       **values,
     ),

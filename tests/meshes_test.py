@@ -99,6 +99,8 @@ def read_accessor(tree, binary, index):
     values = read_view(tree, binary, accessor["bufferView"], component, width)
     assert len(values) == accessor["count"]
     return values, accessor
+  # glTF 2.0, 5.1.2: an offset without a buffer view is an error to validators.
+  assert "byteOffset" not in accessor
   values = np.zeros((accessor["count"], width), np.float32)
   if sparse := accessor.get("sparse"):
     where, what = sparse["indices"], sparse["values"]

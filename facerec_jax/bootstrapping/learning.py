@@ -208,6 +208,7 @@ def photo_train_step(experiment: experiments.Experiment) -> Callable:
       photo_steps.make_examples,
       local_batch=parallel.local_batch_size(experiment.batch_size),
       make_synthetic=experiment.make_examples,
+      augmentation=settings.fine_tuning.augmentation,
     ),
     update=parallel.bind(
       photo_steps.update,

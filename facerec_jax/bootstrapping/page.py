@@ -52,7 +52,7 @@ def write(
       return drawing.enlarge(photos.photo.image[index] / np.float32(255))
 
   table = list(summary.errors(found, photos))
-  _write_json(workdir / "report.json", table)
+  codes.write_json(workdir / "report.json", summary.records(table))
   content = report.Report(
     title="Adapted to photographs",
     # A sheet fills the page.
@@ -140,18 +140,3 @@ def _label(photos, found, index):
     first, last = 100 * np.array(landmark)
     text += f": landmarks {first:.1f} %, then {last:.1f} %"
   return text
-
-
-def _write_json(path, table):
-  codes.write_json(
-    path,
-    [
-      {
-        "examples": row.examples,
-        "error": row.name,
-        "means": row.values.mean(axis=1),
-        "gain": row.gain._asdict(),
-      }
-      for row in table
-    ],
-  )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,6 +88,19 @@ def format_gain(gain: statistics.Interval) -> str:
   if np.isfinite(gain.low):
     text += f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
   return text
+
+
+def records(table: Sequence[Errors]) -> list[dict[str, Any]]:
+  """The errors as rows for JSON: means of rounds, gain with its interval."""
+  return [
+    {
+      "examples": row.examples,
+      "error": row.name,
+      "means": row.values.mean(axis=1),
+      "gain": row.gain._asdict(),
+    }
+    for row in table
+  ]
 
 
 def by_examples(table: Sequence[Errors]) -> dict[str, list[Errors]]:

@@ -6,6 +6,8 @@ file) and synthetic faces (traced arrays) pass through the same functions.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,13 +127,18 @@ def normalized_mean_error(predicted, true, indices=INNER):
   Returns:
     [...], 0.05 is five percent.
   """
-  index = jnp.asarray(indices)
+  return _mean_error(predicted, true, jnp.asarray(indices))
+
+
+@functools.partial(jax.jit, inline=True)
+def _mean_error(predicted, true, index):
   distance = jnp.linalg.norm(predicted - true, axis=-1)[..., index].mean(-1)
   left, right = OUTER_CANTHI
   scale = jnp.linalg.norm(true[..., left, :] - true[..., right, :], axis=-1)
   return distance / scale
 
 
+@functools.partial(jax.jit, inline=True)
 def face_outline(points, *, lift: float = 0.4):
   """Polygon around the face: jaw line, then over the brows.
 

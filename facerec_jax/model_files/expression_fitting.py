@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import linalg
-from scipy import optimize
 
 from facerec_jax.face import landmarks as landmark_groups
 from facerec_jax.face.morphable_model import MorphableModel
@@ -139,6 +137,10 @@ def limits(model: MorphableModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _solve(system, displacement, bounds):
+  # Half a second of every command's start, wanted for foreign models alone.
+  from scipy import linalg
+  from scipy import optimize
+
   goal = (displacement * system.share).ravel()
   linear = system.at_marks.T @ goal - 0.5 * system.sparsity
   wanted = linalg.solve_triangular(system.root, linear, trans="T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from flax import struct
@@ -37,6 +38,7 @@ def reference_camera(image_size: int) -> Camera:
   return camera_from_field_of_view(REFERENCE_FIELD_OF_VIEW, image_size)
 
 
+@functools.partial(jax.jit, inline=True)
 def camera_from_field_of_view(field_of_view, image_size: int) -> Camera:
   """A centred camera for a square image.
 
@@ -52,6 +54,7 @@ def camera_from_field_of_view(field_of_view, image_size: int) -> Camera:
   return Camera(focal=focal, center=jnp.full(2, half, jnp.float32))
 
 
+@functools.partial(jax.jit, inline=True)
 def rotation_matrix(angles) -> jax.Array:
   """R = Rz(roll) Rx(-pitch) Ry(yaw).
 

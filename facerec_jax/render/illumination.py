@@ -6,6 +6,7 @@ shading(n) = sum_k (A_l / pi) L_k Y_k(n), with A_l the clamped-cosine factors.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -34,6 +35,7 @@ def sh_basis(directions) -> jax.Array:
   return jnp.stack(_harmonics(*_planes(directions)), axis=-1)
 
 
+@functools.partial(jax.jit, inline=True)
 def shading(normals, illumination) -> jax.Array:
   """Radiance that a white Lambertian surface reflects.
 

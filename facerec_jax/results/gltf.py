@@ -199,6 +199,8 @@ class _Writer:
 
 def _accessor(values, *, bounds):
   accessor = pygltflib.Accessor(
+    # Not 0: only an accessor with a buffer view may name an offset.
+    byteOffset=None,
     componentType=_COMPONENTS[values.dtype.name],
     count=len(values),
     type=_TYPES[values.shape[1]],

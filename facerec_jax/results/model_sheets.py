@@ -32,6 +32,8 @@ _YAWS = (-70.0, -35.0, 0.0, 35.0, 70.0)
 # Standard deviations at which modes are shown, and how many modes.
 _FAR = 2.0
 _MODES = 12
+# Columns of a sheet, twice as many for both ends of modes.
+_COLUMNS = 7
 # Height of the space seen in a picture of a head, and of a face, mm.
 _HEIGHT, _CLOSE = 320.0, 250.0
 # mm from the middle of the landmarks to that of the head.
@@ -123,16 +125,9 @@ def mode_sheet(
       row = jnp.zeros(values).at[column].set(end)
       code = _mean_code(model).replace(**{group: row})
       cells.append(_draw(model, code, height=_CLOSE))
-    labels.append(names[column])
-  if not blend:
-    pairs = [cells[k : k + 2] for k in range(0, len(cells), 2)]
-    halves = [sum(pairs[k : k + 3], []) for k in range(0, len(pairs), 3)]
-    titles = [
-      " | ".join(f"{n} -2, +2" for n in labels[k : k + 3])
-      for k in range(0, len(labels), 3)
-    ]
-    return figures.contact_sheet(halves, row_labels=titles)
-  return _labelled(cells, labels)
+      labels.append(names[column] if blend else f"{names[column]} {end:+.0f}")
+  # Both ends of a mode stand side by side.
+  return _labelled(cells, labels, columns=_COLUMNS * len(ends))
 
 
 def expression_sheet(
@@ -147,7 +142,7 @@ def expression_sheet(
   return _labelled(cells, [label for label, _ in expressions])
 
 
-def _labelled(cells, labels, columns=7):
+def _labelled(cells, labels, columns=_COLUMNS):
   """A table whose cells carry their labels."""
   font = ImageFont.load_default(18)
   marked = []

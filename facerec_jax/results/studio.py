@@ -22,6 +22,7 @@ def clay(
   )
 
 
+@jax.jit
 def light() -> jax.Array:
   """A lamp from the upper left and some ambient light, [9, 3]."""
   direction = np.array([-0.45, 0.55, 1.0])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax.synthesis import emotions
@@ -55,8 +56,13 @@ def emotion(
     if index is None:
       raise ValueError(f"{name!r} needs AU{unit:02d}, which the model lacks")
     weights[index] = intensity * weight
-  weights = unit_conflicts.resolve_conflicts(units, jnp.asarray(weights))
-  return np.asarray(weights) @ units.columns
+  return np.asarray(_resolve_conflicts(names, weights)) @ units.columns
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _resolve_conflicts(names, weights):
+  units = expression_units.find_units(names, len(names))
+  return unit_conflicts.resolve_conflicts(units, weights)
 
 
 def _variant(name, variant, key):

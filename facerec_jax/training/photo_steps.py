@@ -20,6 +20,7 @@ from facerec_jax.face import landmarks
 from facerec_jax.face import mirroring
 from facerec_jax.training import losses
 from facerec_jax.training import parallel
+from facerec_jax.training import photo_augmentation
 from facerec_jax.training import self_supervision
 from facerec_jax.training import steps
 
@@ -68,12 +69,14 @@ class FineTuning:
     synthetic: weight of the loss of the synthetic faces, if there are any.
     frozen_statistics: BatchNorm keeps the statistics of its training: few
       photographs have poor ones.
+    augmentation: of the photographs.
   """
 
   photo: float = 1.0
   flip: float = 1.0
   synthetic: float = 1.0
   frozen_statistics: bool = True
+  augmentation: photo_augmentation.Augmentation = photo_augmentation.NONE
 
 
 DEFAULT = FineTuning()
@@ -96,11 +99,12 @@ def make_examples(
   *,
   local_batch: int,
   make_synthetic: Callable | None = None,
+  augmentation: photo_augmentation.Augmentation = photo_augmentation.NONE,
 ) -> Examples:
   """Draws this device's examples; runs under `parallel.parallelize`.
 
-  Photographs are drawn with replacement, every second one mirrored, as a
-  function of (seed, step, global index).
+  Photographs are drawn with replacement, every second one mirrored, then
+  augmented, as a function of (seed, step, global index).
 
   Args:
     scene: constants.
@@ -108,6 +112,7 @@ def make_examples(
     local_batch: photographs per device.
     make_synthetic: (steps.Scene, step) -> synthetic examples, such as
       `experiment.make_examples`; used where the scene has a synthetic one.
+    augmentation: of the photographs.
 
   Returns:
     The examples.
@@ -116,13 +121,16 @@ def make_examples(
   count = scene.photos.image.shape[0]
 
   def draw(index):
-    row_key, flip_key = jax.random.split(jax.random.fold_in(step_key, index))
+    row_key, flip_key, augmentation_key = jax.random.split(
+      jax.random.fold_in(step_key, index), 3
+    )
     row = jax.random.randint(row_key, (), 0, count)
     photo = jax.tree.map(lambda values: values[row], scene.photos)
     mirrored = jax.random.bernoulli(flip_key)
-    return jax.tree.map(
+    photo = jax.tree.map(
       lambda a, b: jnp.where(mirrored, a, b), flip_photo(photo), photo
     )
+    return photo_augmentation.augment(augmentation_key, photo, augmentation)
 
   photos = jax.vmap(draw)(parallel.global_indices(local_batch))
   synthetic = None
