@@ -31,7 +31,8 @@ def _slopes(function, index, order):
   def loss(x, weights):
     return jnp.sum(jnp.sin(function(x, weights, index)))
 
-  return [loss, jax.grad(loss, (0, 1)), jax.hessian(loss, (0, 1))][order]
+  slopes = [loss, jax.grad(loss, (0, 1)), jax.hessian(loss, (0, 1))]
+  return jax.jit(slopes[order])
 
 
 @pytest.mark.parametrize("order", range(3))
@@ -65,6 +66,7 @@ def test_batches_equal_singles_with_gradients(case, axes):
     for arg, axis in zip(case, axes, strict=True)
   ]
 
+  @jax.jit
   def slopes(x, weights, index):
     return jax.grad(
       lambda x, w: jnp.sum(interpolation.interpolate(x, w, index) ** 2), (0, 1)
@@ -114,6 +116,7 @@ def test_maps_are_transposes_of_their_transposes(mesh, name, columns, batch):
   """<A x, y> = <x, A' y>, and A'' = A."""
   triangles, incidence = mesh
 
+  @jax.jit
   def apply(x):
     return getattr(linear_maps, name)(x, triangles, incidence)
 
@@ -124,6 +127,7 @@ def test_maps_are_transposes_of_their_transposes(mesh, name, columns, batch):
   out = apply(x)
   y = jax.random.normal(jax.random.key(1), out.shape)
 
+  @jax.jit
   def transpose(y):
     return jax.vjp(apply, x)[1](y)[0]
 

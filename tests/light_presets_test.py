@@ -1,5 +1,8 @@
 """Lights come from where they say, as bright as before."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,6 +21,16 @@ NORMALS = {
   "above": [0.0, 0.8, 0.6],
   "below": [0.0, -0.8, 0.6],
 }
+
+
+@functools.partial(jax.jit, static_argnames=("height", "width"))
+def _render(model, camera, code, *, height, width):
+  return renderer.render(model, camera, code, height=height, width=width)
+
+
+@pytest.fixture(scope="module")
+def model():
+  return fake_model.make(num_rings=8, identity=2, expression=2, albedo=1)
 
 
 def brightness(light, normal):
@@ -44,8 +57,7 @@ def test_directions():
 
 
 @pytest.mark.parametrize("name", light_presets.PRESETS)
-def test_exposed_faces_are_as_bright_as_before(name):
-  model = fake_model.make(num_rings=8, identity=2, expression=2, albedo=1)
+def test_exposed_faces_are_as_bright_as_before(model, name):
   code = code_vector.CodeLayout(2, 2, 1, default_translation=(0, 0, -600.0))
   code = code.neutral()
   code = code.replace(illumination=0.6 * light_presets.by_name("left"))
@@ -55,7 +67,7 @@ def test_exposed_faces_are_as_bright_as_before(name):
   camera = geometry.reference_camera(48)
 
   def mean(light):
-    full = renderer.render(
+    full = _render(
       model, camera, code.replace(illumination=light), height=48, width=48
     )
     white = full.image / np.maximum(full.albedo, 1e-6)

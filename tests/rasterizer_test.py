@@ -22,6 +22,13 @@ def _rasterize(screen, triangles, height=24, width=32):
   return rasterizer.rasterize(screen, triangles, height=height, width=width)
 
 
+def _traced_anew(screen, triangles):
+  """As `_rasterize`, with what constants are now."""
+  return jax.jit(functools.partial(rasterizer.rasterize, **_SIZE))(
+    screen, triangles
+  )
+
+
 def _soup(seed, count=40, spread=20.0, span=(900.0, 1100.0)):
   """Random triangles of all sizes, both windings, some outside the image."""
   rng = np.random.default_rng(seed)
@@ -99,9 +106,7 @@ def test_any_chunk_size_gives_the_same(monkeypatch):
   whole = np.asarray(_rasterize(screen, triangles))
   for chunks in ((1, 64), (7, 3), (10**6, 10**4)):
     monkeypatch.setattr(rasterizer_xla, "CPU", rasterizer_xla.Chunks(*chunks))
-    got = rasterizer.rasterize(
-      jnp.asarray(screen), jnp.asarray(triangles), **_SIZE
-    )
+    got = _traced_anew(screen, triangles)
     np.testing.assert_array_equal(got, whole)
 
 
@@ -168,9 +173,7 @@ def test_parts_of_a_large_mesh_meet_like_one(monkeypatch):
   screen, triangles = _soup(7, count=60)
   whole = np.asarray(_rasterize(screen, triangles))
   monkeypatch.setattr(coverage, "MAX_IDS", 16)
-  got = rasterizer.rasterize(
-    jnp.asarray(screen), jnp.asarray(triangles), **_SIZE
-  )
+  got = _traced_anew(screen, triangles)
   np.testing.assert_array_equal(got, whole)
 
 
@@ -193,7 +196,7 @@ def test_has_no_gradient_and_no_error():
     ids = rasterizer.rasterize(screen, jnp.asarray(triangles), **_SIZE)
     return jnp.sum(ids) + jnp.sum(screen)
 
-  slope = jax.grad(loss)(jnp.asarray(screen))
+  slope = jax.jit(jax.grad(loss))(jnp.asarray(screen))
   np.testing.assert_array_equal(slope, 1.0)
 
 
@@ -204,9 +207,13 @@ def test_kernel_shows_the_same_triangles_as_xla(seed, height, width):
   # More than a block of triangles; large ones take the kernel's second path.
   triangles = jnp.tile(jnp.asarray(soups[0][1]), (4, 1))
   size = {"height": height, "width": width}
-  got = rasterizer_pallas.draw_keys(table, triangles, interpret=True, **size)
-  wanted = rasterizer_xla.draw_keys(
-    table, triangles, chunks=rasterizer_xla.Chunks(16, 5), **size
+  chunks = rasterizer_xla.Chunks(16, 5)
+  got, wanted = (
+    jax.jit(functools.partial(draw_keys, **size, **options))(table, triangles)
+    for draw_keys, options in (
+      (rasterizer_pallas.draw_keys, {"interpret": True}),
+      (rasterizer_xla.draw_keys, {"chunks": chunks}),
+    )
   )
   ids, codes = zip(*(_unpack(keys) for keys in (got, wanted)), strict=True)
   np.testing.assert_array_equal(*ids)

@@ -1,6 +1,7 @@
 """Photographs whose codes are known: the fake face, rendered."""
 
 import dataclasses
+import functools
 
 import fake_model
 import jax
@@ -32,15 +33,7 @@ class World:
 
   def photo(self, flat, *, trust=1.0):
     """The photograph of a code."""
-    scene, code = self.scene, self.layout.unflatten(flat)
-    size = {"height": SIZE, "width": SIZE}
-    face = _render(scene.model, scene.camera, code)
-    points = renderer.project_landmarks(scene.model, scene.camera, code)
-    image = jnp.where(
-      face.mask[..., None], color.linear_to_srgb(face.image), 0.7
-    )
-    mask = face.mask & landmarks.hull_mask(points, **size)
-    return self_supervision.Photo(image, mask, points, jnp.float32(trust))
+    return _photograph(self.scene, flat, trust, layout=self.layout)
 
   def vertices(self, flat):
     """[V, 3] mm, model frame."""
@@ -50,9 +43,14 @@ class World:
     )
 
 
-@jax.jit
-def _render(model, camera, code):
-  return renderer.render(model, camera, code, height=SIZE, width=SIZE)
+@functools.partial(jax.jit, static_argnames="layout")
+def _photograph(scene, flat, trust, *, layout):
+  code, size = layout.unflatten(flat), {"height": SIZE, "width": SIZE}
+  face = renderer.render(scene.model, scene.camera, code, **size)
+  points = renderer.project_landmarks(scene.model, scene.camera, code)
+  image = jnp.where(face.mask[..., None], color.linear_to_srgb(face.image), 0.7)
+  mask = face.mask & landmarks.hull_mask(points, **size)
+  return self_supervision.Photo(image, mask, points, jnp.float32(trust))
 
 
 def make_world(**model_options) -> World:

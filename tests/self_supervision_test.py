@@ -34,6 +34,12 @@ def energy(world):
   return energy
 
 
+@pytest.fixture(scope="module")
+def slope(energy):
+  """Of the energy, by the code."""
+  return jax.jit(jax.grad(lambda photo, flat: energy(photo, flat)[0], 1))
+
+
 def test_the_true_code_explains_its_photograph(world, energy):
   truth, other = world.bank.centers[0], world.bank.centers[1]
   photo = world.photo(truth)
@@ -84,7 +90,7 @@ def test_gradients_equal_finite_differences(world):
       ), name
 
 
-def test_without_landmarks_they_may_be_anything(world, energy):
+def test_without_landmarks_they_may_be_anything(world, energy, slope):
   flat = world.bank.centers[2]
   photo = world.photo(flat)
   absent = photo._replace(
@@ -92,7 +98,7 @@ def test_without_landmarks_they_may_be_anything(world, energy):
   )
   total, terms = energy(absent, flat)
   assert np.isfinite(float(total)) and terms["landmarks"] == 0
-  gradient = jax.grad(lambda flat: energy(absent, flat)[0])(flat)
+  gradient = slope(absent, flat)
   assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
@@ -139,7 +145,7 @@ def test_jaw_points_slide_along_the_jaw(world, energy):
   assert moved(brows, jnp.array([0.0, 1.0])) / 10 > leave / 17
 
 
-def test_codes_out_of_range_are_drawn_back(world, energy):
+def test_codes_out_of_range_are_drawn_back(world, energy, slope):
   flat = world.bank.centers[0]
   part = world.layout.slices["expression"]
   outside = flat.at[part].set(-0.3)
@@ -151,8 +157,7 @@ def test_codes_out_of_range_are_drawn_back(world, energy):
   assert float(terms["photometric"]) == pytest.approx(
     float(zero["photometric"]), rel=1e-4
   )
-  slope = jax.grad(lambda flat: energy(photo, flat)[0])(outside)
-  assert (slope[part] < 0).all() and np.isfinite(float(total))
+  assert (slope(photo, outside)[part] < 0).all() and np.isfinite(float(total))
 
 
 @pytest.mark.parametrize(
