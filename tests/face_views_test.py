@@ -1,5 +1,8 @@
 """Views of a face: in place, without albedo, turned."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,8 +40,8 @@ def views(model, code):
 def test_view_is_the_reference_image_with_a_margin(model, code, views):
   # The crop in the middle of the view, rendered by the reference camera.
   size = round(SIZE / face_views.VIEW_SIDES)
-  direct = renderer.render(
-    model, geometry.reference_camera(size), code, height=size, width=size
+  direct = jax.jit(functools.partial(renderer.render, height=size, width=size))(
+    model, geometry.reference_camera(size), code
   )
   first = (SIZE - size) // 2
   middle = views.rendering.alpha[first : first + size, first : first + size]
@@ -84,7 +87,7 @@ def test_geometry_has_the_place_but_no_albedo(model, code, views):
 def test_face_lies_within_its_outline(model, code, views):
   full = geometry.reference_camera(SIZE)
   camera = full.replace(focal=full.focal / face_views.VIEW_SIDES)
-  points = renderer.project_landmarks(model, camera, code)
+  points = jax.jit(renderer.project_landmarks)(model, camera, code)
   outline = np.asarray(
     landmarks.polygon_mask(
       landmarks.face_outline(points), height=SIZE, width=SIZE
