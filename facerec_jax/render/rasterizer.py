@@ -10,8 +10,12 @@ from __future__ import annotations
 import functools
 
 import jax
+from jax.extend import core
+from jax.interpreters import batching
+from jax.interpreters import mlir
 import jax.numpy as jnp
 
+from facerec_jax.render import batch_loops
 from facerec_jax.render import coverage
 from facerec_jax.render import rasterizer_pallas
 from facerec_jax.render import rasterizer_xla
@@ -54,9 +58,10 @@ def rasterize(
     raise ValueError(
       f"rasterizer: backend is {backend!r}, wanted one of {', '.join(BACKENDS)}"
     )
-  draw = _batched(height, width, backend)
   screen = jax.lax.stop_gradient(screen).astype(jnp.float32)
-  return draw(screen[None], triangles)[0]
+  return _rasterize_p.bind(
+    screen[None], triangles, height=height, width=width, backend=backend
+  )[0]
 
 
 def num_dropped(screen, triangles) -> jax.Array:
@@ -73,46 +78,16 @@ def num_dropped(screen, triangles) -> jax.Array:
   return jnp.sum(~usable[triangles].all(axis=1), dtype=jnp.int32)
 
 
-@functools.lru_cache
-def _batched(height, width, backend):
-  """The [B, V, 3] -> [B, height, width] rasteriser, closed under vmap."""
-
-  @jax.custom_batching.custom_vmap
-  def draw(screen, triangles):
-    return _draw(screen, triangles, height, width, backend)
-
-  @draw.def_vmap
-  def merge_batch(axis_size, in_batched, screen, triangles):
-    screen_batched, triangles_batched = in_batched
-    if triangles_batched:
-      if not screen_batched:
-        screen = jnp.broadcast_to(screen, (axis_size, *screen.shape))
-      return jax.lax.map(lambda args: draw(*args), (screen, triangles)), True
-    if not screen_batched:
-      return draw(screen, triangles), False
-    ids = draw(screen.reshape(-1, *screen.shape[2:]), triangles)
-    return ids.reshape(axis_size, -1, height, width), True
-
-  return draw
+# [B, V, 3], [T, 3] -> [B, height, width]. A primitive, because each platform
+# has a lowering of its own then: where the program runs decides, not where it
+# is traced, and nothing is traced that another platform would need.
+_rasterize_p = core.Primitive("facerec_rasterize")
 
 
-def _draw(screen, triangles, height, width, backend):
-  batch = screen.shape[0]
+def _abstract(screen, triangles, *, height, width, backend):
+  del backend
   _check_indices(screen, triangles, height * width)
-  table = coverage.vertex_table(screen)
-  codes = jnp.full((batch, height * width), coverage.BACKGROUND, jnp.uint32)
-  ids = jnp.full((batch, height * width), -1, jnp.int32)
-  # A key holds so many indices; more triangles are drawn part after part, with
-  # the same rule for ties.
-  for first in range(0, triangles.shape[0], coverage.MAX_IDS):
-    part = triangles[first : first + coverage.MAX_IDS]
-    keys = _draw_keys(table, part, height, width, backend)
-    shown = keys != coverage.BACKGROUND
-    code = jnp.where(shown, keys >> coverage.ID_BITS, coverage.BACKGROUND)
-    index = (keys & (coverage.MAX_IDS - 1)).astype(jnp.int32) + first
-    ids = jnp.where(code < codes, index, ids)
-    codes = jnp.minimum(code, codes)
-  return ids.reshape(batch, height, width)
+  return jax.core.ShapedArray((screen.shape[0], height, width), jnp.int32)
 
 
 def _check_indices(screen, triangles, pixels):
@@ -132,16 +107,54 @@ def _check_indices(screen, triangles, pixels):
       )
 
 
-def _draw_keys(table, triangles, height, width, backend):
-  size = {"height": height, "width": width}
-  pallas = functools.partial(rasterizer_pallas.draw_keys, **size)
-  if backend == "pallas":
-    return pallas(table, triangles)
-  xla = functools.partial(rasterizer_xla.draw_keys, **size)
-  cpu = functools.partial(xla, chunks=rasterizer_xla.CPU)
-  accelerator = functools.partial(xla, chunks=rasterizer_xla.ACCELERATOR)
-  platforms = {"cpu": cpu, "default": accelerator}
-  if backend == "auto":
-    platforms["cuda"] = pallas
-  # Decided where the program runs, not where it is traced.
-  return jax.lax.platform_dependent(table, triangles, **platforms)
+def _batch(args, axes, **params):
+  bind = functools.partial(_rasterize_p.bind, **params)
+  if axes[1] is not None:
+    meshes = tuple(batch_loops.align_batch(args, axes))
+    return jax.lax.map(lambda mesh: bind(*mesh), meshes), 0
+  screen = jnp.moveaxis(args[0], axes[0], 0)
+  ids = bind(screen.reshape(-1, *screen.shape[2:]), args[1])
+  return ids.reshape(*screen.shape[:2], *ids.shape[1:]), 0
+
+
+def _draw(screen, triangles, *, height, width, backend, platform):
+  batch = screen.shape[0]
+  draw_keys = _back_end(backend, platform)
+  table = coverage.vertex_table(screen)
+  codes = jnp.full((batch, height * width), coverage.BACKGROUND, jnp.uint32)
+  ids = jnp.full((batch, height * width), -1, jnp.int32)
+  # A key holds so many indices; more triangles are drawn part after part, with
+  # the same rule for ties.
+  for first in range(0, triangles.shape[0], coverage.MAX_IDS):
+    part = triangles[first : first + coverage.MAX_IDS]
+    keys = draw_keys(table, part, height=height, width=width)
+    shown = keys != coverage.BACKGROUND
+    code = jnp.where(shown, keys >> coverage.ID_BITS, coverage.BACKGROUND)
+    index = (keys & (coverage.MAX_IDS - 1)).astype(jnp.int32) + first
+    ids = jnp.where(code < codes, index, ids)
+    codes = jnp.minimum(code, codes)
+  return ids.reshape(batch, height, width)
+
+
+def _back_end(backend, platform):
+  if backend == "pallas" or (backend == "auto" and platform == "cuda"):
+    return rasterizer_pallas.draw_keys
+  chunks = rasterizer_xla.ACCELERATOR
+  if platform == "cpu":
+    chunks = rasterizer_xla.CPU
+  return functools.partial(rasterizer_xla.draw_keys, chunks=chunks)
+
+
+def _lowering(platform):
+  draw = functools.partial(_draw, platform=platform)
+  return mlir.lower_fun(draw, multiple_results=False)
+
+
+_rasterize_p.def_impl(
+  jax.jit(_rasterize_p.bind, static_argnames=("height", "width", "backend"))
+)
+_rasterize_p.def_abstract_eval(_abstract)
+batching.primitive_batchers[_rasterize_p] = _batch
+mlir.register_lowering(_rasterize_p, _lowering(None))
+for _platform in ("cpu", "cuda"):
+  mlir.register_lowering(_rasterize_p, _lowering(_platform), platform=_platform)
