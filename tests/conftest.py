@@ -1,6 +1,5 @@
 """Shared set-up of the tests: compilation cache, data folder, tiny model."""
 
-import gc
 import os
 import pathlib
 
@@ -26,22 +25,6 @@ def pytest_configure(config):
   del config
   jax.config.update("jax_compilation_cache_dir", str(CACHE))
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def pytest_collection_finish(session):
-  """Tracing makes many objects, few of them garbage: looked for seldom."""
-  del session
-  gc.collect()
-  gc.freeze()
-  gc.disable()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collect_garbage():
-  """Looks for it after each file; what is left then stays, as caches do."""
-  yield
-  gc.collect()
-  gc.freeze()
 
 
 @pytest.fixture(scope="session")
