@@ -61,6 +61,9 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds.")
 _NOISE = flags.DEFINE_float(
   "landmark_noise", 0.03, "Error of landmarks, share of the outer eye distance."
 )
+_AUGMENTATION = flags.DEFINE_bool(
+  "augmentation", True, "Whether photographs are augmented."
+)
 _VARIANTS = flags.DEFINE_list(
   "variants", ["prior", "rerender", "self_supervised"], "Or all."
 )
@@ -78,9 +81,6 @@ VARIANTS = {
   "self_supervised without landmarks": dict(objective=dict(landmarks=0.0)),
   "self_supervised without colours": dict(objective=dict(pixels=0.0)),
   "self_supervised alone": dict(fine_tuning=dict(synthetic=0.0)),
-  "self_supervised without augmentation": dict(
-    fine_tuning=dict(augmentation={})
-  ),
   "self_supervised other exposures only": dict(
     fine_tuning=dict(augmentation=dict(gain=0.15, cast=0.04))
   ),
@@ -262,6 +262,8 @@ def adapt(
     eval=dict(num_examples=32),
   )
   section = config["bootstrap"]
+  if not _AUGMENTATION.value:
+    section["fine_tuning"]["augmentation"] = {}
   for key, value in VARIANTS[name].items():
     is_part = isinstance(value, dict) and value
     section[key] = {**section[key], **value} if is_part else value
