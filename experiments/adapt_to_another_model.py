@@ -273,6 +273,10 @@ def adapt(
   merged = bootstrap.merge(encoder.experiment.config, config)
   experiment = experiments.build(merged)
   found = rounds.run(experiment, encoder.state, world.photos, workdir)
+  if len(found) <= experiment.bootstrap.rounds:
+    raise app.WorkError(
+      f"{name} was stopped in round {len(found)}; the same command goes on"
+    )
   page.write(workdir, experiment, encoder.state, world.photos, found)
   each = [true_errors(encoder, world, reading.codes) for reading in found]
   return [

@@ -96,7 +96,11 @@ def main() -> None:
 
 def measure(name: str, workdir: pathlib.Path, crops: str) -> dict[str, float]:
   """Errors of a recipe: photographs in percent, synthetic faces in mm."""
-  training_run.train(experiments.build(_config(RECIPES[name])), workdir)
+  state = training_run.train(experiments.build(_config(RECIPES[name])), workdir)
+  if int(state.step) < _STEPS.value:
+    raise app.WorkError(
+      f"{name} was stopped at step {int(state.step)}; the same command goes on"
+    )
   encoder = trained_encoder.load(workdir)
   # All are judged on the same faces, masked for those who know masked ones.
   mask = {"synthesis.face_mask": encoder.face_mask}

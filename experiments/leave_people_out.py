@@ -66,6 +66,10 @@ def adapt(
   experiment = experiments.build(merged)
   photos = bootstrap.load_photos(experiment)._replace(held_out=held_out)
   found = rounds.run(experiment, encoder.state, photos, workdir)
+  if len(found) <= experiment.bootstrap.rounds:
+    raise app.WorkError(
+      f"{workdir} was stopped in round {len(found)}; the same command goes on"
+    )
   page.write(workdir, experiment, encoder.state, photos, found)
   return found
 
