@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from absl import flags
 from absl import logging
+import adaptation
 import jax
 import jax.numpy as jnp
 from judges import targets
@@ -29,11 +30,9 @@ import numpy as np
 from configs import bootstrap as bootstrap_config
 from facerec_jax import app
 from facerec_jax import bootstrap
-from facerec_jax import experiment as experiments
 from facerec_jax import model_files
 from facerec_jax import trained_encoder
 from facerec_jax.bootstrapping import guards
-from facerec_jax.bootstrapping import page
 from facerec_jax.bootstrapping import readings
 from facerec_jax.bootstrapping import rounds
 from facerec_jax.bootstrapping import summary
@@ -270,14 +269,7 @@ def adapt(
   section.update(
     checkpoint=_CHECKPOINT.value, photos="another model", rounds=_ROUNDS.value
   )
-  merged = bootstrap.merge(encoder.experiment.config, config)
-  experiment = experiments.build(merged)
-  found = rounds.run(experiment, encoder.state, world.photos, workdir)
-  if len(found) <= experiment.bootstrap.rounds:
-    raise app.WorkError(
-      f"{name} was stopped in round {len(found)}; the same command goes on"
-    )
-  page.write(workdir, experiment, encoder.state, world.photos, found)
+  found = adaptation.adapt(encoder, config, workdir, lambda _: world.photos)
   each = [true_errors(encoder, world, reading.codes) for reading in found]
   return [
     summary.Errors(name, error, np.stack([e[error] for e in each]))

@@ -19,16 +19,14 @@ from collections.abc import Sequence
 import pathlib
 
 from absl import flags
+import adaptation
 import numpy as np
 
 from configs import bootstrap as bootstrap_config
 from facerec_jax import app
 from facerec_jax import bootstrap
-from facerec_jax import experiment as experiments
 from facerec_jax import trained_encoder
-from facerec_jax.bootstrapping import page
 from facerec_jax.bootstrapping import readings
-from facerec_jax.bootstrapping import rounds
 from facerec_jax.bootstrapping import summary
 from facerec_jax.photos import datasets
 from facerec_jax.results import codes
@@ -62,16 +60,11 @@ def adapt(
   if _STEPS.value:
     config.update(num_steps=_STEPS.value, checkpoint_every=_STEPS.value)
   config["bootstrap"].update(checkpoint=_CHECKPOINT.value, photos=_PHOTOS.value)
-  merged = bootstrap.merge(encoder.experiment.config, config)
-  experiment = experiments.build(merged)
-  photos = bootstrap.load_photos(experiment)._replace(held_out=held_out)
-  found = rounds.run(experiment, encoder.state, photos, workdir)
-  if len(found) <= experiment.bootstrap.rounds:
-    raise app.WorkError(
-      f"{workdir} was stopped in round {len(found)}; the same command goes on"
-    )
-  page.write(workdir, experiment, encoder.state, photos, found)
-  return found
+
+  def load_photos(experiment):
+    return bootstrap.load_photos(experiment)._replace(held_out=held_out)
+
+  return adaptation.adapt(encoder, config, workdir, load_photos)
 
 
 def of_people(values: np.ndarray, people: Sequence[str]) -> np.ndarray:

@@ -335,8 +335,8 @@ def test_forms_for_accelerators_equal_those_for_cpus(model, monkeypatch):
   weights = weights.astype(np.float32)
 
   def run(flat):
-    slope = jax.value_and_grad(_pixel_sum, argnums=1)
-    return slope(model, flat, weights, layout)
+    value = _pixel_sum(model, flat, weights, layout)
+    return value, jax.grad(_pixel_sum, argnums=1)(model, flat, weights, layout)
 
   want = jax.jit(jax.vmap(run))(batch)
   jax.clear_caches()

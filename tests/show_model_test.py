@@ -26,7 +26,7 @@ def test_every_sheet_is_written(tmp_path):
   model = fake_model.make(num_rings=8, identity=1, expression=2, albedo=1)
   archive.save(tmp_path / "model.npz", model)
   result = run(
-    tmp_path, "--output=new/sheets", "--model=model.npz", "--people=3"
+    tmp_path, "--output=new/sheets", "--model=model.npz", f"--people={_PEOPLE}"
   )
   assert result.returncode == 0, result.stderr
   wanted = {"views", "landmarks", "identity", "expression", "albedo", "people"}

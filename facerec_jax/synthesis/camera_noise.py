@@ -59,7 +59,9 @@ def expose(
     largest = blur * size / _REFERENCE_SIZE
     linear = gaussian_blur(linear, uniform[0] * largest, largest=largest)
   gains = distributions.normal(uniform[1:5], limit=_GAUSSIAN_LIMIT)
-  linear = linear * jnp.exp(gain_spread * gains[0] + cast_spread * gains[1:])
+  linear = change_exposure(
+    linear, gains, gain_spread=gain_spread, cast_spread=cast_spread
+  )
   if grey_share:
     grey = color.luminance(linear)[..., None]
     linear = jnp.where(uniform[5] < grey_share, grey, linear)
@@ -68,6 +70,22 @@ def expose(
     deviates = nearly_normal(noise_key, image.shape)
     image = jnp.clip(image + noise * uniform[6] * deviates, 0.0, 1.0)
   return image
+
+
+def change_exposure(linear, deviates, *, gain_spread, cast_spread) -> jax.Array:
+  """More or less light, and a cast of colour.
+
+  Args:
+    linear: [..., 3] linear RGB.
+    deviates: [4] in standard deviations: of the exposure, and of each channel.
+    gain_spread: standard deviation of the logarithm of the exposure.
+    cast_spread: the same of each channel, after it.
+
+  Returns:
+    [..., 3].
+  """
+  gain, casts = deviates[0], deviates[1:]
+  return linear * jnp.exp(gain_spread * gain + cast_spread * casts)
 
 
 def gaussian_blur(image, sigma, *, largest: float) -> jax.Array:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.scipy import ndimage
 
 from facerec_jax.render import color
+from facerec_jax.synthesis import camera_noise
 from facerec_jax.training import self_supervision
 
 # Draws end at so many standard deviations.
@@ -66,12 +67,14 @@ def augment(
   if settings == NONE:
     return photo
   draws = jax.random.truncated_normal(key, -_LIMIT, _LIMIT, (8,))
-  image = self_supervision.as_float(photo.image)
-  gains = settings.gain * draws[4] + settings.cast * draws[5:]
-  image = color.srgb_to_linear(image) * jnp.exp(gains)
-  image = color.linear_to_srgb(image)
+  light = camera_noise.change_exposure(
+    color.srgb_to_linear(self_supervision.as_float(photo.image)),
+    draws[4:],
+    gain_spread=settings.gain,
+    cast_spread=settings.cast,
+  )
   return _move(
-    photo._replace(image=image),
+    photo._replace(image=color.linear_to_srgb(light)),
     shift=settings.shift * draws[:2],
     scale=jnp.exp(settings.scale * draws[2]),
     angle=settings.angle * draws[3],
