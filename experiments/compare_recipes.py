@@ -1,12 +1,15 @@
 """What matters in training? One change at a time, under one small budget.
 
   python experiments/compare_recipes.py --crops=crops.npz --workdir=runs/recipes
-  python experiments/compare_recipes.py ... --only=base,mask --steps=500
+  python experiments/compare_recipes.py ... --only="base,face mask" --steps=500
+  python experiments/compare_recipes.py ... --image_size=64 --batch_size=32
+    --steps=800 --other_model=ict_facekit.npz     # a few minutes each on a CPU
 
 Trains the released recipe with each change of `RECIPES` and measures it on
-photographs (crops of `photo_crops.py`: distance from dlib's landmarks) and on
-held-out synthetic faces of the unchanged recipe's kind. Finished ones are not
-trained again; the last line is JSON.
+photographs (crops of `photo_crops.py`: distance from dlib's landmarks), on
+held-out synthetic faces of the unchanged recipe's kind, and on faces of another
+model. Another seed shows what is chance. Finished ones are not trained again;
+the last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,20 +18,24 @@ import json
 import pathlib
 
 from absl import flags
+import numpy as np
 import photo_crops
 
 from configs import released
 from facerec_jax import app
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
+from facerec_jax import model_files
 from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax import training_run
+from facerec_jax.evaluation import cross_model
 from facerec_jax.training import parallel
 
 # Dotted keys of the config and their values.
 RECIPES = {
   "base": {},
+  "another seed": {"seed": 1},
   "landmark and vertex losses": {
     "loss.terms.landmarks": 1.0,
     "loss.terms.vertices": 1.0,
@@ -70,6 +77,13 @@ _ONLY = flags.DEFINE_list("only", [], "Names of recipes; all if empty.")
 _STEPS = flags.DEFINE_integer("steps", 1000, "Of each training.", 10)
 _BATCH = flags.DEFINE_integer("batch_size", None, "Default: the recipe's.", 1)
 _BANK = flags.DEFINE_integer("bank_size", 65_536, "Different faces.", 1)
+_SIZE = flags.DEFINE_integer(
+  "image_size", None, "Side of the images, px; default: the recipe's.", 16
+)
+_OTHER_MODEL = flags.DEFINE_string(
+  "other_model", None, "Another face model, whose faces are read, too."
+)
+_CROSS_COUNT = flags.DEFINE_integer("cross_count", 48, "Of its faces.", 2)
 _VARIANT = flags.DEFINE_string("variant", "small", "Of configs/released.py.")
 _WORKDIR = app.define_workdir()
 
@@ -110,9 +124,28 @@ def measure(name: str, workdir: pathlib.Path, crops: str) -> dict[str, float]:
   held_out = training_run.evaluate(judge, *parallel.replicate((state, scene)))
   return {
     **photo_crops.landmark_errors(encoder, crops),
+    **_foreign_errors(encoder, workdir),
     "vertex_mm": held_out["vertex_mm"],
     "pose_deg": held_out["pose_deg"],
     "landmark_nme": 100 * held_out["landmark_nme"],
+  }
+
+
+def _foreign_errors(encoder, workdir):
+  """Errors on faces of --other_model, mm, and of always the mean face."""
+  if not _OTHER_MODEL.value:
+    return {}
+  other = model_files.load(_OTHER_MODEL.value)
+  faces = cross_model.run(
+    encoder, workdir / "faces", other=other, count=_CROSS_COUNT.value
+  ).examples
+  return {
+    f"{kind}{name}": float(np.mean([table(face)[name] for face in faces]))
+    for kind, table in (
+      ("other/", lambda face: face.errors),
+      ("other/mean_face/", lambda face: face.mean_face),
+    )
+    for name in ("neutral_vertex_mm", "now_mm")
   }
 
 
@@ -122,6 +155,8 @@ def _config(changes):
   config.optimizer.warmup_steps = _STEPS.value // 20
   config.checkpoint_every = 0
   config.bank_size = _BANK.value
+  if _SIZE.value:
+    config.image_size = _SIZE.value
   if _BATCH.value:
     config.batch_size = _BATCH.value
   config.update_from_flattened_dict(changes)
