@@ -3,8 +3,10 @@
 Variants, `--config=configs/expression.py:VARIANT`:
   exact: the default; learns from codes as the emotions define them.
   robust: learns from codes as an encoder reads them (--checkpoint, by default
-    the released one); the released network is trained so, see
+    the released one); one of the released networks is trained so, see
     facerec_jax/released/expression.md.
+  refined: the same with codes fitted to their images (--refine of other
+    commands); the other released network.
   thesis: the layers of the thesis that this project re-creates, exact codes.
 """
 
@@ -36,9 +38,10 @@ def _base() -> ConfigDict:
   config.steps_per_call = 100
   # Where codes come from (facerec_jax.expression_data.BankSettings): rows of
   # exact codes, of codes read from rendered faces, and of codes that imitate
-  # the reading with `noise` times its noise.
+  # the reading with `noise` times its noise. Read codes are fitted to their
+  # images by `refine` steps, one to two seconds a face on a CPU.
   config.bank = ConfigDict(
-    dict(exact=32_768, read=0, imitated=0, noise=1.0, weak_share=0.25)
+    dict(exact=32_768, read=0, imitated=0, noise=1.0, weak_share=0.25, refine=0)
   )
   # Width of each hidden layer.
   config.network = ConfigDict(dict(hidden=(128, 128)))
@@ -83,8 +86,21 @@ def _robust(config):
   config.eval.num_examples = 3_584
 
 
+def _refined(config):
+  _robust(config)
+  config.bank.read = 1_024
+  config.bank.imitated = 15_360
+  config.bank.refine = 100
+  config.eval.num_examples = 2_048
+
+
 def _thesis(config):
   config.network.hidden = (64, 64, 32)
 
 
-_VARIANTS = {"exact": _exact, "robust": _robust, "thesis": _thesis}
+_VARIANTS = {
+  "exact": _exact,
+  "robust": _robust,
+  "refined": _refined,
+  "thesis": _thesis,
+}

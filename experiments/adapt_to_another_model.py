@@ -30,6 +30,7 @@ import numpy as np
 from configs import bootstrap as bootstrap_config
 from facerec_jax import app
 from facerec_jax import bootstrap
+from facerec_jax import framed_faces
 from facerec_jax import model_files
 from facerec_jax import trained_encoder
 from facerec_jax.bootstrapping import guards
@@ -58,7 +59,9 @@ _ADAPTED = flags.DEFINE_integer(
 _STEPS = flags.DEFINE_integer("steps", 25, "Steps of a round.")
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds.")
 _NOISE = flags.DEFINE_float(
-  "landmark_noise", 0.03, "Error of landmarks, share of the outer eye distance."
+  "landmark_noise",
+  framed_faces.DETECTOR_ERROR,
+  "Error of landmarks, share of the outer eye distance.",
 )
 _AUGMENTATION = flags.DEFINE_bool(
   "augmentation", True, "Whether photographs are augmented."
@@ -182,13 +185,9 @@ def _draw(layout, image_size, key, index, model, row):
 
 
 def _photos(examples) -> readings.Photos:
-  rng = np.random.default_rng(7)
-  points = np.array(examples.landmarks)
-  left, right = landmark_points.OUTER_CANTHI
-  width = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
-  # A point of standard deviation s in x and y lies 1.253 s off on average.
-  spread = _NOISE.value / 1.253 * width
-  points += spread[:, None, None] * rng.normal(size=points.shape)
+  points = framed_faces.disturb(
+    examples.landmarks, np.random.default_rng(7), _NOISE.value
+  )
   size = examples.image.shape[1]
   hull = jax.vmap(
     functools.partial(landmark_points.hull_mask, height=size, width=size)
@@ -199,8 +198,8 @@ def _photos(examples) -> readings.Photos:
     _held_out(count),
     datasets.PhotoBatch(
       images=np.round(255 * examples.image).astype(np.uint8),
-      masks=np.asarray(hull(jnp.float32(points))),
-      landmarks=points.astype(np.float32),
+      masks=np.asarray(hull(points)),
+      landmarks=points,
     ),
     fingerprint=f"{_OTHER.value} {_NOISE.value}",
   )

@@ -2,7 +2,7 @@
 
 python experiments/figure_transfer.py --output=FIGURE.png [--checkpoint=DIR] \
     --people=A.jpg,B.jpg --drivers=C_neutral.jpg:C_smile.jpg,D.jpg \
-    [--emotions=surprise:0.8,anger:0.8] [--refine=100]
+    [--emotions=surprise:0.8,anger:0.8] [--refine=0]
 
 The first row shows the drivers, each row below one person: the photograph, then
 the person with each expression. A driver is a photograph, or two of the same
@@ -33,7 +33,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = photo_flags.define_refine()
+photo_flags.define_refine()
 _PEOPLE = flags.DEFINE_list("people", None, "Photographs to edit.")
 _DRIVERS = flags.DEFINE_list("drivers", [], "PHOTO or NEUTRAL:EXPRESSION.")
 _EMOTIONS = flags.DEFINE_list("emotions", [], "Such as happiness:0.8.")
@@ -54,7 +54,7 @@ def main() -> None:
       encoder,
       predictor=photo_flags.load_predictor(),
       detector=photo_flags.DETECTOR.value,
-      refiner=refining.create(encoder, _REFINE.value),
+      refiner=refining.create(encoder, photo_flags.refine_steps()),
     )
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error

@@ -1,6 +1,6 @@
 r"""A page of faces: read, seen from the side, neutral, with emotions, relit.
 
-  python experiments/gallery.py --input=FOLDER --output=DIR [--refine=100]
+  python experiments/gallery.py --input=FOLDER --output=DIR [--refine=0]
 
 Expressions and lights are edits of the code, drawn over the photograph; what
 the photograph hides (mouth, turned eyes) is the model's.
@@ -28,7 +28,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = photo_flags.define_refine()
+photo_flags.define_refine()
 _LIGHTS = ("left", "above")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     predictor = photo_flags.load_predictor()
     output.mkdir(parents=True, exist_ok=True)
     encoder = trained_encoder.load(_CHECKPOINT.value)
-    refiner = refining.create(encoder, _REFINE.value)
+    refiner = refining.create(encoder, photo_flags.refine_steps())
   except (ValueError, OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
   sections, problems = [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import json
 import pathlib
 
@@ -24,9 +25,14 @@ def list_codes(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def read(
-  recognizer: trained_expression.TrainedExpression, path: pathlib.Path
+  recognizers: Mapping[bool, trained_expression.TrainedExpression],
+  path: pathlib.Path,
 ) -> dict:
   """Names the expression of a code.
+
+  Args:
+    recognizers: for codes that were not refined (False), and that were (True).
+    path: of the code.
 
   Returns:
     A record as of `photo_expressions.Reader.read`; no faces, but a message,
@@ -34,22 +40,37 @@ def read(
   """
   record = {"file": str(path), "message": "", "faces": []}
   try:
-    code = _read_code(recognizer, path)
+    content = _read_content(path)
+    recognizer = recognizers["refinement" in content]
+    code = _find_code(recognizer, path, content)
   except CodeError as error:
     return record | {"message": str(error)}
   return record | {"faces": [recognizer.predict(code[None]).describe(0)]}
 
 
-def _read_code(recognizer, path):
+def _read_content(path):
   try:
     content = json.loads(path.read_text("utf-8"))
+  except (OSError, ValueError) as error:
+    raise _no_code(path, error) from error
+  if not isinstance(content, dict):
+    raise _no_code(path, TypeError("no object"))
+  return content
+
+
+def _no_code(path, error):
+  return CodeError(
+    f"{path}: no code that facerec_jax.reconstruct wrote "
+    f"({type(error).__name__}: {' '.join(str(error).split())})"
+  )
+
+
+def _find_code(recognizer, path, content):
+  try:
     name = content["morphable_model"]
     code = np.asarray(content["expression"], np.float32)
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise CodeError(
-      f"{path}: no code that facerec_jax.reconstruct wrote "
-      f"({type(error).__name__}: {' '.join(str(error).split())})"
-    ) from error
+  except (ValueError, KeyError, TypeError) as error:
+    raise _no_code(path, error) from error
   if (name, code.shape) != (recognizer.model_name, (recognizer.size,)):
     raise CodeError(
       f"{path}: {code.size} expression numbers of {name!r}, but the network "

@@ -29,7 +29,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = photo_flags.define_refine()
+photo_flags.define_refine()
 _EXPRESSION = flags.DEFINE_string(
   "expression",
   None,
@@ -126,11 +126,14 @@ def _requests(source):
 
 
 def _reader(encoder):
+  refiner = refining.create(encoder, photo_flags.refine_steps())
   return edit_sources.SourceReader(
     encoder,
     predictor=photo_flags.load_predictor(),
     detector=photo_flags.DETECTOR.value,
-    refiner=refining.create(encoder, _REFINE.value),
+    refiner=refiner,
+    # A film has hundreds of frames: only where it was asked for.
+    film_refiner=refiner if photo_flags.define_refine().value else None,
   )
 
 

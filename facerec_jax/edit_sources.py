@@ -52,6 +52,7 @@ class SourceReader:
     predictor: landmark_predictor.Predictor | None = None,
     detector: str = "auto",
     refiner: refining.Refiner | None = None,
+    film_refiner: refining.Refiner | None = None,
   ):
     """Prepares.
 
@@ -59,12 +60,14 @@ class SourceReader:
       encoder: a trained one.
       predictor: of landmarks, or None.
       detector: as for `detection.detect_faces`.
-      refiner: of codes that are read from photographs and films, or None.
+      refiner: of codes that are read from photographs, or None.
+      film_refiner: of those from the frames of films, or None.
     """
     self._encoder = encoder
     self._predictor = predictor
     self._detector = detector
     self._refiner = refiner
+    self._film_refiner = film_refiner
 
   def __call__(self, path: pathlib.Path, index: int = 0) -> Source:
     """Reads a photograph, or the code.json of a reconstruction.
@@ -141,7 +144,7 @@ class SourceReader:
     )
     smoother = code_smoothing.CodeSmoother(code_smoothing.Options())
     reader = video_tracking.FaceReader(
-      self._encoder, tracker, smoother, self._refiner
+      self._encoder, tracker, smoother, self._film_refiner
     )
     found = []
     with video.Video(path) as film:

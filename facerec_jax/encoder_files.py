@@ -1,15 +1,19 @@
 """Trained encoders in single files: weights, config, and the faces they mean.
 
-A .safetensors file holds parameters and batch statistics by name and, as JSON
-in its metadata, the config and what identifies the face model. Reading one
-executes nothing. `NAMES` come with the package.
+A .safetensors file holds parameters and batch statistics by name, what was
+measured of the encoder (`Measured`) and, as JSON in its metadata, the config
+and what identifies the face model. Reading one executes nothing. `NAMES` come
+with the package.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,6 +23,7 @@ from facerec_jax import scenes
 from facerec_jax import tensor_files
 from facerec_jax.face import morphable_model
 from facerec_jax.training import checkpoint
+from facerec_jax.training import code_prior
 from facerec_jax.training import steps
 
 NAMES = ("small",)
@@ -28,6 +33,19 @@ _FOLDER = pathlib.Path(__file__).parent / "released"
 # The built-in face differs a little between machines; codes mean the same faces
 # while its landmarks agree to this, mm.
 _SAME_FACE = 0.5
+_MEASURED = "measured/"
+
+
+class Measured(NamedTuple):
+  """What takes a while to measure.
+
+  Attributes:
+    error: [D] how far the encoder errs in each number of the code, above zero.
+    prior: of the codes that it was trained on.
+  """
+
+  error: jax.Array
+  prior: code_prior.CodePrior
 
 
 def path_of(name: str) -> pathlib.Path:
@@ -40,6 +58,7 @@ def save(
   experiment: experiments.Experiment,
   state: steps.TrainState,
   *,
+  measured: Measured | None = None,
   dtype: str = "float16",
 ) -> None:
   """Writes an encoder.
@@ -48,6 +67,7 @@ def save(
     path: of the file.
     experiment: that it was trained in.
     state: of the training.
+    measured: of the encoder, if that is known.
     dtype: of the weights; statistics are kept in float32.
 
   Raises:
@@ -61,6 +81,10 @@ def save(
       raise ValueError(f"{name} does not fit into {dtype}; use float32")
   for name, leaf in tensor_files.flat(_statistics(state)).items():
     tensors[name] = np.asarray(leaf, np.float32)
+  if measured is not None:
+    tree = {**measured._asdict(), "prior": _as_dict(measured.prior)}
+    for name, leaf in tensor_files.flat(tree).items():
+      tensors[_MEASURED + name] = np.asarray(leaf, np.float32)
   tensor_files.save(
     path,
     tensors,
@@ -73,14 +97,17 @@ def save(
   )
 
 
-def load(path) -> tuple[experiments.Experiment, steps.TrainState]:
+def load(
+  path,
+) -> tuple[experiments.Experiment, steps.TrainState, Measured | None]:
   """Reads an encoder.
 
   Args:
     path: of a file that `save` wrote.
 
   Returns:
-    Its experiment, and a state without an optimizer's.
+    Its experiment, a state without an optimizer's, and what was measured, if
+    the file has that.
 
   Raises:
     CheckpointError: the file is none, is damaged, or was trained on another
@@ -90,12 +117,55 @@ def load(path) -> tuple[experiments.Experiment, steps.TrainState]:
     tensors, facts = tensor_files.load(path, _FORMAT)
     experiment = experiments.build(json.loads(facts["config"]))
     _check_face(experiment.model, json.loads(facts["face"]))
+    measured = _pop_measured(experiment, tensors)
     state = _fill(experiment, tensors, int(facts["step"]))
   except (config_sections.ConfigError, *tensor_files.ERRORS) as error:
     raise checkpoint.CheckpointError(
       f"{path} is no usable encoder: {tensor_files.reason(error)}"
     ) from error
-  return experiment, state
+  return experiment, state, measured
+
+
+def _as_dict(prior):
+  fields = dataclasses.asdict(prior)
+  return {k: v for k, v in fields.items() if k != "units"} | fields["units"]
+
+
+def _pop_measured(experiment, tensors):
+  """Takes `Measured` out of the arrays of a file."""
+  names = [name for name in tensors if name.startswith(_MEASURED)]
+  if not names:
+    return None
+  found = {
+    name.removeprefix(_MEASURED): tensors.pop(name) for name in sorted(names)
+  }
+  layout = experiment.layout
+  units = found.get("prior/share", np.zeros(0)).size
+  shapes = {name: (layout.size,) for name in ("mean", "std", "low", "high")}
+  shapes |= {
+    "light": 2 * (layout.illumination,),
+    "columns": (units, layout.expression),
+    "share": (units,),
+    "strength": (units,),
+    "asymmetry": (),
+  }
+  template = {
+    "error": np.zeros(layout.size, np.float32),
+    "prior": {k: np.zeros(v, np.float32) for k, v in shapes.items()},
+  }
+  tree = tensor_files.fill(template, found, "encoder")
+  if not (tree["error"] > 0).all():
+    raise ValueError(f"{_MEASURED}error: not all numbers are above 0")
+  prior = tree["prior"]
+  unit_names = [
+    field.name for field in dataclasses.fields(code_prior.UnitPrior)
+  ]
+  unit_prior = code_prior.UnitPrior(
+    **{name: prior.pop(name) for name in unit_names}
+  )
+  return Measured(
+    tree["error"], code_prior.CodePrior(units=unit_prior, **prior)
+  )
 
 
 def _statistics(state):

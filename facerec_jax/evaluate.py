@@ -2,7 +2,7 @@
 
 python -m facerec_jax.evaluate --checkpoint=DIR --output=DIR \
     [--suites=synthetic,photos,cross_model,scans] [--input=PHOTOS]
-    [--other_model=PATH] [--scans=FOLDER]
+    [--other_model=PATH] [--scans=FOLDER] [--refine=100]
 
   synthetic    held-out faces of the encoder's own model
   photos       photographs, against given points (facerec_jax.photos.annotations
@@ -11,6 +11,9 @@ python -m facerec_jax.evaluate --checkpoint=DIR --output=DIR \
   scans        photographs of scanned people (facerec_jax.evaluation.scan_files
                says how the folder looks)
 
+--refine=N measures codes after N steps of refinement, one to two seconds a face
+(with landmarks: those of rendered faces are disturbed as a detector's are).
+
 A suite that cannot run says why and stops no other. Prints tables; writes
 metrics.json, per_example.csv, and index.html with all plots and pictures, anew
 after each suite: what is measured stays, whatever happens to the next.
@@ -18,31 +21,26 @@ after each suite: what is measured stays, whatever happens to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
 import functools
 import os
 import pathlib
 
 from absl import flags
-from absl import logging
 
 from facerec_jax import app
 from facerec_jax import model_files
 from facerec_jax import photo_flags
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import cross_model
 from facerec_jax.evaluation import outcome as outcomes
-from facerec_jax.evaluation import page
 from facerec_jax.evaluation import photos
+from facerec_jax.evaluation import running
 from facerec_jax.evaluation import scan_files
 from facerec_jax.evaluation import scans
-from facerec_jax.evaluation import summary
 from facerec_jax.evaluation import synthetic
 from facerec_jax.photos import annotations
 from facerec_jax.photos import reading
-from facerec_jax.results import codes
 from facerec_jax.training import checkpoint
 
 SUITES = (synthetic.NAME, photos.NAME, cross_model.NAME, scans.NAME)
@@ -50,6 +48,7 @@ _DATA = "FACEREC_DATA"
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
+photo_flags.define_refine()
 _SUITES = flags.DEFINE_list("suites", list(SUITES), "Which to run.")
 _OTHER_MODEL = flags.DEFINE_string(
   "other_model",
@@ -81,94 +80,19 @@ def main() -> None:
     encoder = trained_encoder.load(_CHECKPOINT.value)
   except (OSError, checkpoint.CheckpointError) as error:
     raise app.UsageError(error) from error
-  found, skipped, failed = run_suites(
+  found, skipped, failed = running.run_suites(
     {name: _RUNNERS[name] for name in names},
     encoder,
     output,
-    keep=functools.partial(write_results, output, encoder),
+    keep=functools.partial(
+      running.write_results, output, encoder, refine=photo_flags.refine_steps(0)
+    ),
   )
   if found:
     print(f"report: {output / 'index.html'}")
   if failed or not found:
     name, why = next(iter((failed or skipped).items()))
     raise app.WorkError(f"suite {name}: {why}")
-
-
-def run_suites(
-  runners: Mapping[str, Callable],
-  encoder: trained_encoder.TrainedEncoder,
-  output: pathlib.Path,
-  *,
-  keep: Callable[[Sequence[outcomes.Outcome], Mapping[str, str]], None],
-) -> tuple[list[outcomes.Outcome], dict[str, str], dict[str, str]]:
-  """Runs suites; prints the table of each as soon as it is there.
-
-  Args:
-    runners: name -> (encoder, folder of its pictures) -> outcome.
-    encoder: a trained one.
-    output: gets a folder for each suite.
-    keep: called after each suite with the outcomes so far, and with a reason
-      for each suite that has none (yet).
-
-  Returns:
-    (outcomes, why suites could not run, why suites failed).
-  """
-  found, skipped, failed = [], {}, {}
-  waiting = dict.fromkeys(runners, "not reached")
-  for name, runner in runners.items():
-    del waiting[name]
-    try:
-      found.append(runner(encoder, output / name))
-    except outcomes.SuiteError as error:
-      skipped[name] = _line(error)
-      print(f"{name}: not run: {skipped[name]}\n")
-    except Exception as error:  # A suite never stops the others.
-      logging.exception("suite %s", name)
-      failed[name] = _line(error)
-      print(f"{name}: failed: {failed[name]}\n")
-    else:
-      print(summary.text_table(found[-1]) + "\n", flush=True)
-    keep(found, skipped | failed | waiting)
-  return found, skipped, failed
-
-
-def write_results(
-  output: pathlib.Path,
-  encoder: trained_encoder.TrainedEncoder,
-  found: Sequence[outcomes.Outcome],
-  missing: Mapping[str, str],
-) -> None:
-  """Writes metrics.json, per_example.csv and index.html.
-
-  Args:
-    output: an existing folder.
-    encoder: that was measured.
-    found: of the suites that ran.
-    missing: suite -> why it has no outcome.
-  """
-  facts = {
-    "step": int(encoder.state.step),
-    "morphable_model": encoder.model.name,
-    "encoder": encoder.experiment.config["encoder"]["name"],
-    "image_size": encoder.image_size,
-  }
-  suites = {o.name: summary.as_json(o) for o in found}
-  suites |= {k: {"status": "missing", "why": why} for k, why in missing.items()}
-  codes.write_json(output / "metrics.json", {**facts, "suites": suites})
-  summary.write_csv(output / "per_example.csv", found)
-  page.write_page(
-    output,
-    found,
-    title="Evaluation of an encoder",
-    facts=[
-      (name.replace("_", " "), str(value)) for name, value in facts.items()
-    ],
-    skipped=missing,
-  )
-
-
-def _line(error):
-  return " ".join(str(error).split()) or type(error).__name__
 
 
 def _suite_names():
@@ -189,7 +113,11 @@ def _default(name):
 
 def _run_synthetic(encoder, folder):
   count = _COUNT.value or encoder.experiment.eval.num_examples
-  return synthetic.run(encoder, folder, count=count)
+  return synthetic.run(encoder, folder, count=count, refiner=_refiner(encoder))
+
+
+def _refiner(encoder):
+  return refining.create(encoder, photo_flags.refine_steps(0))
 
 
 def _run_photos(encoder, folder):
@@ -212,6 +140,7 @@ def _run_photos(encoder, folder):
     known=known,
     predictor=predictor,
     detector=photo_flags.DETECTOR.value,
+    refiner=_refiner(encoder),
   )
 
 
@@ -223,7 +152,13 @@ def _run_cross_model(encoder, folder):
     other = model_files.load(source)
   except ValueError as error:
     raise outcomes.SuiteError(error) from error
-  return cross_model.run(encoder, folder, other=other, count=_CROSS_COUNT.value)
+  return cross_model.run(
+    encoder,
+    folder,
+    other=other,
+    count=_CROSS_COUNT.value,
+    refiner=_refiner(encoder),
+  )
 
 
 def _run_scans(encoder, folder):
@@ -240,6 +175,7 @@ def _run_scans(encoder, folder):
     entries=entries,
     predictor=predictor,
     detector=photo_flags.DETECTOR.value,
+    refiner=_refiner(encoder),
   )
 
 

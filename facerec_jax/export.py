@@ -53,6 +53,7 @@ def main() -> None:
       output / f"encoder{encoder_files.SUFFIX}",
       encoder.experiment,
       encoder.state,
+      measured=encoder_files.Measured(encoder.code_error, encoder.prior),
       dtype=_DTYPE.value,
     )
     for name, function in programs(encoder).items():

@@ -8,9 +8,11 @@ python -m facerec_jax.expression --mode=eval --output=OUT \
 python -m facerec_jax.expression --config=configs/expression.py:robust \
     --workdir=DIR
 
-The first three use the released network, or with --workdir=DIR one that was
-trained there; eval then writes to DIR/eval. Networks of the variant robust,
-among them the released one, are for the encoder of --checkpoint.
+The first three use a released network, or with --workdir=DIR one that was
+trained there; eval then writes to DIR/eval. Networks of the variants robust and
+refined, among them the released ones, are for the encoder of --checkpoint; for
+the latter its codes are fitted to their pictures (--refine=0 uses the former,
+which is faster and less often right).
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
-from facerec_jax import expression_files
 from facerec_jax import expression_training
 from facerec_jax import photo_expressions
 from facerec_jax import photo_flags
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax import trained_expression
 from facerec_jax.model_files import expression_fitting
@@ -52,6 +54,7 @@ _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
 # Of the faces that are judged: neither of training nor of calibration.
 _SEED = 2_000_003
+photo_flags.define_refine()
 _COUNT = flags.DEFINE_integer(
   "judged_faces",
   700,
@@ -109,9 +112,10 @@ def _evaluate():
   recognizer = _recognizer()
   has_photos = photo_flags.INPUT.value is not None
   encoder = _encoder(recognizer, photos=has_photos)
+  refiner = _refiner(recognizer, encoder)
   photos, problems = [], []
   if has_photos:
-    reader = _reader(recognizer, encoder)
+    reader = _reader(recognizer, encoder, refiner)
     photos, problems = labelled_photos.list_labelled(photo_flags.INPUT.value)
   model = experiments.saved_model(recognizer.config, encoder)
   basis = expression_fitting.emotion_units(model)
@@ -133,7 +137,13 @@ def _evaluate():
     add(
       "faces",
       expression_evaluation.evaluate_faces(
-        recognizer, basis, encoder, folder, count=_COUNT.value, seed=_SEED
+        recognizer,
+        basis,
+        encoder,
+        folder,
+        count=_COUNT.value,
+        seed=_SEED,
+        refiner=refiner,
       ),
     )
   if photos:
@@ -145,14 +155,17 @@ def _evaluate():
 
 
 def _predict():
-  recognizer = _recognizer()
   source = pathlib.Path(app.required("input", photo_flags.INPUT.value))
   files = code_expressions.list_codes(source)
   if files:
-    read = functools.partial(code_expressions.read, recognizer)
+    recognizers = {refined: _recognizer(refined) for refined in (False, True)}
+    read = functools.partial(code_expressions.read, recognizers)
   else:
     files = reading.list_photos(source)
-    read = _reader(recognizer, _encoder(recognizer, photos=True)).read
+    recognizer = _recognizer()
+    encoder = _encoder(recognizer, photos=True)
+    refiner = _refiner(recognizer, encoder)
+    read = _reader(recognizer, encoder, refiner).read
   records = []
   for path in files:
     records.append(read(path))
@@ -174,9 +187,18 @@ def _evaluation_folder():
   return pathlib.Path(_WORKDIR.value) / "eval"
 
 
-def _recognizer():
-  """The network of --workdir, or the released one."""
-  return trained_expression.load(_WORKDIR.value or expression_files.RELEASED)
+def _recognizer(refined=None):
+  """The network of --workdir, or a released one."""
+  if _WORKDIR.value:
+    return trained_expression.load(_WORKDIR.value)
+  if refined is None:
+    refined = photo_flags.refine_steps() > 0
+  return trained_expression.released(refined=refined)
+
+
+def _refiner(recognizer, encoder):
+  steps = photo_flags.refine_steps(recognizer.refine_steps)
+  return None if encoder is None else refining.create(encoder, steps)
 
 
 def _encoder(recognizer, *, photos=False):
@@ -199,12 +221,13 @@ def _encoder(recognizer, *, photos=False):
   return encoder
 
 
-def _reader(recognizer, encoder):
+def _reader(recognizer, encoder, refiner):
   return photo_expressions.Reader(
     encoder,
     recognizer,
     photo_flags.load_predictor(),
     photo_flags.DETECTOR.value,
+    refiner,
   )
 
 

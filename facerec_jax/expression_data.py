@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
+from facerec_jax import framed_faces
+from facerec_jax import refining
 from facerec_jax.recognition import labelled_codes
 from facerec_jax.recognition import reading_errors
 from facerec_jax.synthesis import code_bank
@@ -24,7 +26,7 @@ from facerec_jax.trained_encoder import TrainedEncoder
 # Faces rendered and read at once.
 _CHUNK = 64
 # What a set's key is folded with.
-_EXACT, _READ, _IMITATED, _FACES, _IMAGES = range(5)
+_EXACT, _READ, _IMITATED, _FACES, _IMAGES, _MISTAKES = range(6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class BankSettings:
       noise of the covariance of its mistakes; both measured on the read ones.
     noise: multiplies that noise.
     weak_share: of faces weaker than the emotions' own range, from rest on.
+    refine: steps by which read codes are fitted to their images.
   """
 
   exact: int = 32_768
@@ -45,6 +48,7 @@ class BankSettings:
   imitated: int = 0
   noise: float = 1.0
   weak_share: float = 0.25
+  refine: int = 0
 
   def __post_init__(self):
     sizes = (self.exact, self.read, self.imitated)
@@ -59,6 +63,10 @@ class BankSettings:
       raise ValueError(
         f"bank: noise is {self.noise}, wanted 0 or more; weak_share is "
         f"{self.weak_share}, wanted 0 to 1"
+      )
+    if not isinstance(self.refine, int) or self.refine < 0:
+      raise ValueError(
+        f"bank: refine is {self.refine!r}, wanted a whole number >= 0"
       )
 
   @property
@@ -118,7 +126,9 @@ def make_bank(
     if encoder is None:
       raise ValueError("bank: read codes need an encoder's checkpoint")
     true = acted(_READ, settings.read)
-    parts.append(true.replace(codes=read_faces(encoder, true.codes, key)))
+    refiner = refining.create(encoder, settings.refine)
+    read = read_faces(encoder, true.codes, key, refiner)
+    parts.append(true.replace(codes=read))
     if settings.imitated and errors is None:
       errors = reading_errors.fit(true.codes, parts[-1].codes)
   root = jnp.zeros((basis.low.size, basis.low.size))
@@ -129,7 +139,12 @@ def make_bank(
   return labelled_codes.Bank(labelled_codes.join(parts), root), errors
 
 
-def read_faces(encoder: TrainedEncoder, expressions, key) -> jax.Array:
+def read_faces(
+  encoder: TrainedEncoder,
+  expressions,
+  key,
+  refiner: refining.Refiner | None = None,
+) -> jax.Array:
   """Renders faces with given expressions, and reads the expressions back.
 
   People, poses, light, backgrounds and camera are drawn as in the encoder's
@@ -139,6 +154,7 @@ def read_faces(encoder: TrainedEncoder, expressions, key) -> jax.Array:
     encoder: reads.
     expressions: [N, Ke] coefficients.
     key: of everything else.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     [N, Ke].
@@ -147,7 +163,9 @@ def read_faces(encoder: TrainedEncoder, expressions, key) -> jax.Array:
   # Chunks of one size need one program, however many faces there are.
   rows = np.resize(np.arange(count), -(-count // _CHUNK) * _CHUNK)
   read = [
-    _read_chunk(encoder, expressions[chunk], jax.random.fold_in(key, index))
+    _read_chunk(
+      encoder, expressions[chunk], jax.random.fold_in(key, index), refiner
+    )
     for index, chunk in enumerate(
       tqdm.tqdm(
         rows.reshape(-1, _CHUNK), unit_scale=_CHUNK, unit="img", disable=None
@@ -157,7 +175,7 @@ def read_faces(encoder: TrainedEncoder, expressions, key) -> jax.Array:
   return jnp.concatenate(read)[:count]
 
 
-def _read_chunk(encoder, expressions, key):
+def _read_chunk(encoder, expressions, key, refiner):
   experiment = encoder.experiment
   bank = priors.make_bank(
     jax.random.fold_in(key, _FACES),
@@ -168,7 +186,7 @@ def _read_chunk(encoder, expressions, key):
     prior=experiment.prior,
     expressions=expressions,
   )
-  images = _images(
+  shown = _examples(
     jax.random.split(jax.random.fold_in(key, _IMAGES), _CHUNK),
     bank.centers,
     encoder.model,
@@ -176,12 +194,18 @@ def _read_chunk(encoder, expressions, key):
     image_size=encoder.image_size,
     options=experiment.options,
   )
-  return encoder.predict(images)[:, encoder.layout.slices["expression"]]
+  read = encoder.predict(shown.image)
+  if refiner is not None:
+    seed = jax.random.bits(jax.random.fold_in(key, _MISTAKES))
+    read = framed_faces.refine(
+      refiner, np.asarray(shown.image), shown.landmarks, read, seed=int(seed)
+    )
+  return jnp.asarray(read)[:, encoder.layout.slices["expression"]]
 
 
 @functools.partial(jax.jit, static_argnames=("layout", "image_size", "options"))
-def _images(keys, centers, model, *, layout, image_size, options):
-  """Image i shows code i: a bank of its own for every face."""
+def _examples(keys, centers, model, *, layout, image_size, options):
+  """Example i shows code i: a bank of its own for every face."""
 
   def one(key, center):
     bank = code_bank.CodeBank(center[None], jnp.zeros_like(center))
@@ -192,6 +216,6 @@ def _images(keys, centers, model, *, layout, image_size, options):
       layout=layout,
       image_size=image_size,
       options=options,
-    ).image
+    )
 
   return jax.vmap(one)(keys, centers)

@@ -11,6 +11,7 @@ import numpy as np
 
 from facerec_jax import expression_data
 from facerec_jax import photo_expressions
+from facerec_jax import refining
 from facerec_jax import trained_expression
 from facerec_jax.photos import labelled_photos
 from facerec_jax.recognition import agreement
@@ -105,12 +106,13 @@ def evaluate_faces(
   *,
   count: int,
   seed: int,
+  refiner: refining.Refiner | None = None,
 ) -> dict:
   """Judges faces rendered and read; writes faces.png and faces.csv."""
   return _judge(
     recognizer,
     basis,
-    lambda codes, key: expression_data.read_faces(encoder, codes, key),
+    lambda codes, key: expression_data.read_faces(encoder, codes, key, refiner),
     folder / "faces",
     "rendered faces, read",
     count=count,

@@ -1,7 +1,7 @@
 """Trained expression networks in single files: weights, config, calibration.
 
-Reading one executes nothing. One comes with the package, trained on what the
-released encoder `small` reads.
+Reading one executes nothing. Two come with the package: trained on what the
+released encoder `small` reads, and on such codes after refinement.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from facerec_jax.recognition import network as networks
 from facerec_jax.training import checkpoint
 
 SUFFIX = tensor_files.SUFFIX
-RELEASED = pathlib.Path(__file__).parent / "released" / f"expression{SUFFIX}"
+_FOLDER = pathlib.Path(__file__).parent / "released"
+# Of codes that were not refined (False), and that were (True).
+RELEASED = {
+  False: _FOLDER / f"expression{SUFFIX}",
+  True: _FOLDER / f"expression_refined{SUFFIX}",
+}
 _FORMAT = "facerec_jax expression network 1"
 
 

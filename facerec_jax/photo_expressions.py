@@ -10,6 +10,7 @@ import pathlib
 from absl import logging
 
 from facerec_jax import reconstruction
+from facerec_jax import refining
 from facerec_jax import trained_expression
 from facerec_jax.photos import detection
 from facerec_jax.photos import landmark_predictor
@@ -27,12 +28,14 @@ class Reader:
     recognizer: code -> expression.
     predictor: of landmarks, or None.
     detector: as for `detection.detect_faces`.
+    refiner: of the encoder's codes, or None.
   """
 
   encoder: reconstruction.Encoder
   recognizer: trained_expression.TrainedExpression
   predictor: landmark_predictor.Predictor | None = None
   detector: str = "auto"
+  refiner: refining.Refiner | None = None
 
   def __post_init__(self):
     self.recognizer.check_model(self.encoder.model)
@@ -65,7 +68,11 @@ class Reader:
 
   def _describe(self, photo, face):
     read = reconstruction.reconstruct(
-      self.encoder, photo, face, recognizer=self.recognizer
+      self.encoder,
+      photo,
+      face,
+      refiner=self.refiner,
+      recognizer=self.recognizer,
     )
     return {"box": face.box, **read.shown}
 

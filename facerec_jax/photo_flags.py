@@ -25,6 +25,9 @@ DETECTOR = flags.DEFINE_enum(
   "What finds faces; auto: haar where dlib finds none.",
 )
 
+# That many bring a code to its photograph; more gain little.
+REFINE_STEPS = 100
+
 
 def load_predictor() -> landmark_predictor.Predictor | None:
   """The predictor of --landmark_model, see `landmark_predictor`."""
@@ -36,8 +39,15 @@ def define_refine():
   """Defines --refine; call at import of an app that can."""
   return flags.DEFINE_integer(
     "refine",
-    0,
-    "Steps by which each code is fitted to its photograph (or frame), starting "
-    "from the encoder's answer; 100 do, 0 are none.",
+    None,
+    "Steps by which each code is fitted to its picture, starting from the "
+    f"encoder's answer; 0: none. By default {REFINE_STEPS} for photographs; "
+    "none for films, and where encoders are measured.",
     lower_bound=0,
   )
+
+
+def refine_steps(default: int = REFINE_STEPS) -> int:
+  """Steps of --refine, or an app's own default."""
+  steps = define_refine().value
+  return default if steps is None else steps

@@ -84,7 +84,7 @@ def reconstruct(
     photo: [H, W, 3] uint8 sRGB.
     face: of the photo.
     refiner: of the encoder's codes, or None to keep what it answers.
-    recognizer: names the expression that the encoder read, or None.
+    recognizer: names the expression, or None.
 
   Returns:
     The reconstruction.
@@ -100,14 +100,15 @@ def reconstruct(
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
   code = start = encoder.layout.unflatten(flat)
-  shown = None
-  if recognizer is not None:
-    # Of the encoder's own answer: the network knows its mistakes.
-    shown = recognizer.predict(np.asarray(code.expression)[None]).describe(0)
   facts = None
   if refiner is not None:
     flat, facts = refiner(photo, face, flat)
     code = encoder.layout.unflatten(flat)
+  shown = None
+  if recognizer is not None:
+    # The network knows the mistakes of the codes that it learned from.
+    named = code if recognizer.refine_steps else start
+    shown = recognizer.predict(np.asarray(named.expression)[None]).describe(0)
   points = _project_landmarks(
     encoder.model, geometry.reference_camera(size), code
   )

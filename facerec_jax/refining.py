@@ -24,6 +24,9 @@ from facerec_jax.training import self_supervision
 # Side of the image that a code is fitted to, px; codes know no pixels, so that
 # it need not be the encoder's.
 IMAGE_SIZE = 96
+# Photographs are read worse than the synthetic faces on which an encoder's
+# errors are measured, by about this factor.
+PHOTO_ERROR = 2.0
 
 
 class Encoder(Protocol):
@@ -33,11 +36,14 @@ class Encoder(Protocol):
     model: the morphable model of the codes.
     layout: of the flat codes.
     prior: of the codes that it was trained on.
+    code_error: [D] how far it errs in each number, standard deviations; None
+      where nothing is known of that.
   """
 
   model: morphable_model.MorphableModel
   layout: code_vector.CodeLayout
   prior: code_prior.CodePrior
+  code_error: jax.Array | None
 
 
 class Outcome(NamedTuple):
@@ -63,22 +69,35 @@ class Refiner:
     scene: of the objective.
     layout: of the flat codes.
     schedule: steps.
+    error: [D] of the encoder's answers, see `refinement.refine`.
     objective: knobs.
   """
 
   scene: self_supervision.FittingScene
   layout: code_vector.CodeLayout
   schedule: refinement.Schedule
+  error: jax.Array | None = None
   objective: self_supervision.Objective = self_supervision.DEFAULT
 
   def __call__(
     self, photo: np.ndarray, face: detection.Face, flat: np.ndarray
   ) -> Outcome:
+    """`fit` of a detected face."""
+    return self.fit(photo, face.square, face.landmarks, flat)
+
+  def fit(
+    self,
+    photo: np.ndarray,
+    square: alignment.Square,
+    points: np.ndarray | None,
+    flat: np.ndarray,
+  ) -> Outcome:
     """Refines a code.
 
     Args:
       photo: [H, W, 3] uint8 sRGB.
-      face: of the photo.
+      square: of the photo, that the encoder saw.
+      points: [68, 2] landmarks, px of the photo, or None.
       flat: [D] what the encoder read.
 
     Returns:
@@ -87,14 +106,15 @@ class Refiner:
     refined = jax.device_get(
       refinement.refine(
         self.scene,
-        self._target(photo, face, flat),
+        self._target(photo, square, points, flat),
         jnp.asarray(flat),
         layout=self.layout,
         schedule=self.schedule,
         objective=self.objective,
+        error=self.error,
       )
     )
-    has_landmarks = face.landmarks is not None
+    has_landmarks = points is not None
     return Outcome(
       refined.flat,
       {
@@ -104,20 +124,17 @@ class Refiner:
       },
     )
 
-  def _target(self, photo, face, flat):
+  def _target(self, photo, square, points, flat):
     """The photograph as the objective wants it."""
-    if face.landmarks is not None:
-      points, trust = (
-        alignment.to_crop(face.landmarks, face.square, IMAGE_SIZE),
-        1.0,
-      )
-      mask = masking.face_mask(face.landmarks, face.square, IMAGE_SIZE)
+    if points is not None:
+      mask = masking.face_mask(points, square, IMAGE_SIZE)
+      points, trust = alignment.to_crop(points, square, IMAGE_SIZE), 1.0
     else:
       # The encoder's own points bound what is compared; they attract nothing.
       points, trust = _own_points(self.scene, self.layout.unflatten(flat)), 0.0
       mask = landmarks.hull_mask(points, height=IMAGE_SIZE, width=IMAGE_SIZE)
     return self_supervision.Photo(
-      image=jnp.asarray(alignment.crop(photo, face.square, IMAGE_SIZE)),
+      image=jnp.asarray(alignment.crop(photo, square, IMAGE_SIZE)),
       mask=jnp.asarray(mask),
       landmarks=jnp.asarray(points, jnp.float32),
       trust=jnp.float32(trust),
@@ -156,4 +173,10 @@ def create(encoder: Encoder, steps: int) -> Refiner | None:
     camera=geometry.reference_camera(IMAGE_SIZE),
     prior=encoder.prior,
   )
-  return Refiner(scene, encoder.layout, refinement.Schedule(steps))
+  error = encoder.code_error
+  return Refiner(
+    scene,
+    encoder.layout,
+    refinement.Schedule(steps),
+    error=None if error is None else PHOTO_ERROR * error,
+  )

@@ -36,7 +36,7 @@ from facerec_jax.training import checkpoint
 
 _CHECKPOINT = app.define_checkpoint()
 _OUTPUT = app.define_output()
-_REFINE = photo_flags.define_refine()
+photo_flags.define_refine()
 _SMOOTH = flags.DEFINE_bool("smooth", True, "Whether codes are smoothed.")
 _MIN_CUTOFF = flags.DEFINE_float(
   "min_cutoff",
@@ -93,7 +93,7 @@ def _reader(encoder):
     detector=photo_flags.DETECTOR.value,
     predictor=photo_flags.load_predictor(),
   )
-  refiner = refining.create(encoder, _REFINE.value)
+  refiner = refining.create(encoder, photo_flags.refine_steps(0))
   return video_tracking.FaceReader(encoder, tracker, smoother, refiner)
 
 

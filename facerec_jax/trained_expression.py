@@ -107,6 +107,11 @@ class TrainedExpression:
   config: Mapping[str, Any]
 
   @property
+  def refine_steps(self) -> int:
+    """Steps by which the codes that it learned from were refined."""
+    return self.config["bank"].get("refine", 0)
+
+  @property
   def size(self) -> int:
     """Ke, numbers of an expression code."""
     return len(self.state.mean)
@@ -156,12 +161,17 @@ def answer(network, state, codes):
   return networks.apply(network, state, codes)
 
 
-def load(source=expression_files.RELEASED) -> TrainedExpression:
+def released(*, refined: bool) -> TrainedExpression:
+  """The released network for codes that were refined, or that were not."""
+  return load(expression_files.RELEASED[refined])
+
+
+def load(source) -> TrainedExpression:
   """Loads an expression network with its calibration.
 
   Args:
     source: the work folder of a training that has ended, or a file of
-      `expression_files.save`; by default the released one.
+      `expression_files.save`.
 
   Raises:
     CheckpointError: there is no usable network.
@@ -183,14 +193,15 @@ def load(source=expression_files.RELEASED) -> TrainedExpression:
 
 
 def find(
-  name: str, encoder: trained_encoder.TrainedEncoder
+  name: str, encoder: trained_encoder.TrainedEncoder, *, refined: bool = False
 ) -> TrainedExpression | None:
   """The network that a user wants for an encoder.
 
   Args:
-    name: as for `load`; "none"; or "auto", the released one for the encoder
+    name: as for `load`; "none"; or "auto", a released one for the encoder
       whose readings it learned from, and none for others.
     encoder: whose codes are to be named.
+    refined: whether they will be refined.
 
   Returns:
     The network, or None.
@@ -205,9 +216,7 @@ def find(
     recognizer = load(name)
     recognizer.check_model(encoder.model)
     return recognizer
-  if not expression_files.RELEASED.exists():
-    return None
-  recognizer = load()
+  recognizer = released(refined=refined)
   return recognizer if recognizer.knows(encoder) else None
 
 

@@ -78,6 +78,7 @@ def run(monkeypatch, people, tmp_path):
       "input": str(folder / "a.png"),
       "output": str(tmp_path / "out"),
       "frames": 0,
+      "refine": 0,
     } | values
     with flagsaver.flagsaver(**values):
       edit.main()

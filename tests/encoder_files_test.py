@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
@@ -77,6 +78,29 @@ def test_half_precision_changes_codes_little(tmp_path, encoder, images):
   ours, exact = loaded.predict(images), encoder.predict(images)
   scale = np.abs(exact - encoder.state.code_mean).max()
   assert 0 < np.abs(ours - exact).max() < 5e-3 * scale
+
+
+def test_errors_are_measured_once_and_kept(tmp_path, encoder):
+  """An encoder that answers the mean errs by the spread of the faces."""
+  experiment, state = encoder.experiment, encoder.state
+  deaf = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
+  deaf = trained_encoder.TrainedEncoder(experiment, deaf)
+  measured = encoder_files.Measured(deaf.code_error, deaf.prior)
+  ratio = np.asarray(measured.error / state.code_std)
+  # Of 128 draws from rows of their own; columns that rarely move vary most.
+  assert abs(np.median(ratio) - 1) < 0.15 and (ratio > 0).all()
+  path = tmp_path / "e.safetensors"
+  assert trained_encoder.load(_save(encoder, path)).measured is None
+  loaded = trained_encoder.load(_save(encoder, path, measured=measured))
+  got = encoder_files.Measured(loaded.code_error, loaded.prior)
+  assert jax.tree.structure(got) == jax.tree.structure(measured)
+  jax.tree.map(np.testing.assert_array_equal, got, measured)
+  _rewrite(path, {"measured/error": np.zeros(ratio.size, np.float32)})
+  with pytest.raises(checkpoint.CheckpointError, match="not all .* above 0"):
+    trained_encoder.load(path)
+  _rewrite(path, {"measured/prior/low": None})
+  with pytest.raises(checkpoint.CheckpointError, match="prior/low is missing"):
+    trained_encoder.load(path)
 
 
 def test_weights_that_half_precision_cannot_hold(tmp_path, encoder):

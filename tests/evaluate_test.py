@@ -26,6 +26,7 @@ from facerec_jax.evaluation import dense
 from facerec_jax.evaluation import groups
 from facerec_jax.evaluation import outcome as outcomes
 from facerec_jax.evaluation import photos
+from facerec_jax.evaluation import running
 from facerec_jax.evaluation import scan_distance
 from facerec_jax.evaluation import scan_files
 from facerec_jax.evaluation import scan_meter
@@ -134,6 +135,16 @@ def test_synthetic_agrees_with_the_evaluation_of_training(encoder, tmp_path):
   _, few = synthetic.read_held_out(encoder, 3)
   first = [example.errors["vertex_mm"] for example in found.examples[:3]]
   np.testing.assert_array_equal(few.errors["vertex_mm"][:, 0], first)
+  # Refined codes are judged instead of what was read.
+  answers = iter(few.true)
+  knows = types.SimpleNamespace(
+    fit=lambda *_: types.SimpleNamespace(flat=next(answers))
+  )
+  refined = synthetic.run(encoder, tmp_path, count=3, refiner=knows)
+  for name in refined.metrics:
+    errors, mean_face = refined.errors(name)
+    assert errors.max() < 1e-2
+    np.testing.assert_array_equal(mean_face, found.errors(name)[1][:3])
 
 
 def test_a_perfect_reading_of_another_model_has_no_error(
@@ -363,7 +374,7 @@ class Targets(html.parser.HTMLParser):
 def test_results_hold_all_examples(encoder, tmp_path):
   first = outcome("synthetic", [1, 2, 3], [2, 2, 2], "baa")
   second = outcome("scans", [4, 5], [8, 10])
-  evaluate.write_results(
+  running.write_results(
     tmp_path, encoder, [first, second], {"photos": "no photographs"}
   )
   content = json.loads((tmp_path / "metrics.json").read_text())
@@ -401,7 +412,7 @@ def test_a_suite_that_fails_stops_no_other(encoder, tmp_path, capsys):
 
   good = outcome("synthetic", [1, 2], [2, 2])
   kept = []
-  found, skipped, failed = evaluate.run_suites(
+  found, skipped, failed = running.run_suites(
     {"a": impossible, "c": lambda *_: good, "b": broken},
     encoder,
     tmp_path,

@@ -29,11 +29,6 @@ _FACTS = {
 }
 
 
-needs_released = pytest.mark.skipif(
-  not expression_files.RELEASED.exists(), reason="no network is released yet"
-)
-
-
 @pytest.fixture(scope="module")
 def trained():
   """A network with random weights: (network, state, config)."""
@@ -122,16 +117,17 @@ def test_an_encoder_gets_the_network_that_it_asks_for(path):
     trained_expression.find(str(path), encoder)
 
 
-@needs_released
-def test_the_released_network_is_for_the_released_encoder():
+@pytest.mark.parametrize("refined", (False, True))
+def test_the_released_networks_are_for_the_released_encoder(refined):
   encoder = trained_encoder.load()
-  recognizer = trained_expression.find("auto", encoder)
+  recognizer = trained_expression.find("auto", encoder, refined=refined)
   recognizer.check_model(encoder.model)
+  assert bool(recognizer.refine_steps) == refined
 
 
-@needs_released
-def test_the_released_network_names_the_emotions():
-  recognizer = trained_expression.load()
+@pytest.mark.parametrize("refined", (False, True))
+def test_the_released_networks_name_the_emotions(refined):
+  recognizer = trained_expression.released(refined=refined)
   basis = expression_fitting.emotion_units(model_files.load("builtin"))
   got = recognizer.predict(emotion_basis.prototypes(basis))
   named = [emotions.CLASSES[index] for index in got.likeliest]

@@ -14,6 +14,7 @@ from configs import expression as expression_config
 from facerec_jax import code_expressions
 from facerec_jax import config_sections
 from facerec_jax import experiment as encoder_experiments
+from facerec_jax import expression_data
 from facerec_jax import expression_evaluation
 from facerec_jax import expression_experiment as experiments
 from facerec_jax import expression_scenes
@@ -267,6 +268,21 @@ def test_read_and_imitated_codes_train_and_judge(
   )
   assert np.sum(result["confusion"]) == 64
   assert (tmp_path / "faces.png").exists()
+  seen = []
+
+  def fit(photo, square, points, flat):
+    seen.append((photo.shape, square.side, points.shape))
+    return types.SimpleNamespace(flat=np.full_like(flat, len(seen)))
+
+  read = expression_data.read_faces(
+    experiment.encoder,
+    bank.rows.codes[:3],
+    jax.random.key(0),
+    types.SimpleNamespace(fit=fit),
+  )
+  np.testing.assert_array_equal(read, [[i] * len(NAMES) for i in (1, 2, 3)])
+  size = experiment.encoder.image_size
+  assert set(seen) == {((size, size, 3), size, (68, 2))}
 
 
 def test_an_encoder_of_another_model_is_refused(encoder_folder):
@@ -297,7 +313,8 @@ def test_photographs_are_named_and_faults_are_told(
     label = by_color[int(photo[0, 0, 0])]
     return [detection.Face((0, 0, 60, 60), 1.0, "dlib")] if label else []
 
-  def read_code(encoder, photo, face, *, recognizer):
+  def read_code(encoder, photo, face, *, refiner, recognizer):
+    assert refiner is None
     label = by_color[int(photo[0, 0, 0])]
     code = code_vector.CodeLayout(0, len(NAMES), 0).neutral()
     code = code.replace(expression=prototypes[CLASSES.index(label)])
@@ -345,6 +362,21 @@ def test_photographs_are_named_and_faults_are_told(
     expression_evaluation.evaluate_photos(reader, labelled[2:], tmp_path)
 
 
+class _Always:
+  """A network of the same codes that gives one answer."""
+
+  def __init__(self, label, network):
+    self.model_name, self.size, self._label = (
+      network.model_name,
+      network.size,
+      label,
+    )
+
+  def predict(self, codes):
+    del codes
+    return types.SimpleNamespace(describe=lambda _: {"label": self._label})
+
+
 def test_codes_on_disk_are_named_without_an_encoder(
   recognizer, basis, tmp_path
 ):
@@ -357,12 +389,18 @@ def test_codes_on_disk_are_named_without_an_encoder(
     folder.mkdir(parents=True)
     cut = code.replace(expression=code.expression[:count])
     codes.write_code(folder, model, cut, facts={})
+  (tmp_path / "refined").mkdir()
+  codes.write_code(
+    tmp_path / "refined", model, code, facts={"refinement": {"steps": 1}}
+  )
   (tmp_path / "broken").mkdir()
   (tmp_path / "broken/code.json").write_text("{}")
-  broken, good, other = [
-    code_expressions.read(recognizer, path)
+  recognizers = {False: recognizer, True: _Always("disgust", recognizer)}
+  broken, good, other, refined = [
+    code_expressions.read(recognizers, path)
     for path in code_expressions.list_codes(tmp_path)
   ]
+  assert refined["faces"][0]["label"] == "disgust"
   assert good["faces"][0]["label"] == "fear" and not good["message"]
   name = "photo/face_0/code.json: fear"
   assert photo_expressions.format_lines(good, str(tmp_path)).startswith(name)
@@ -374,7 +412,7 @@ def test_codes_on_disk_are_named_without_an_encoder(
     "no code that facerec_jax.reconstruct wrote (KeyError"
     in (broken["message"])
   )
-  missing = code_expressions.read(recognizer, tmp_path / "x.json")
+  missing = code_expressions.read(recognizers, tmp_path / "x.json")
   assert "FileNotFoundError" in missing["message"] and not missing["faces"]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from facerec_jax import app
 from facerec_jax import reconstruct
+from facerec_jax import reconstruction
 from facerec_jax import refining
 from facerec_jax import trained_expression
 from facerec_jax.face import code_vector
@@ -88,6 +89,7 @@ def make_encoder(model, code, **changes):
     "image_size": SIZE,
     "face_mask": False,
     "predict": predict,
+    "code_error": None,
   }
   return types.SimpleNamespace(**fields | changes)
 
@@ -259,7 +261,7 @@ def test_the_named_expression_is_in_code_and_page(
     [save(tmp_path, "one.png", photo)],
     tmp_path,
     predictor=no_predictor,
-    recognizer=types.SimpleNamespace(predict=predict),
+    recognizer=types.SimpleNamespace(predict=predict, refine_steps=0),
   )
   content = json.loads((tmp_path / "one/face_0/code.json").read_text())
   named = content["shown_expression"]
@@ -267,6 +269,30 @@ def test_the_named_expression_is_in_code_and_page(
   assert named["probabilities"]["happiness"] == 0.7
   page = (tmp_path / "index.html").read_text("utf-8")
   assert "happiness 70 %, intensity 1.0 of 5" in page
+
+
+@pytest.mark.parametrize("learned_from_refined", (False, True))
+def test_expressions_are_named_from_the_codes_that_networks_know(
+  model, code, scene, learned_from_refined
+):
+  photo, face, _ = scene
+  named = []
+
+  def predict(codes):
+    named.append(codes)
+    return types.SimpleNamespace(describe=lambda index: {})
+
+  reconstruction.reconstruct(
+    make_encoder(model, code),
+    photo,
+    face,
+    refiner=lambda photo, face, flat: (flat + 1, {}),
+    recognizer=types.SimpleNamespace(
+      predict=predict, refine_steps=100 * learned_from_refined
+    ),
+  )
+  ((answer,),) = named
+  np.testing.assert_allclose(answer, code.expression + learned_from_refined)
 
 
 def test_face_at_the_border(tmp_path, monkeypatch, model, code):
@@ -420,8 +446,9 @@ def call_main(monkeypatch, encoder, **values):
   monkeypatch.setattr(
     reconstruct.trained_encoder, "load", lambda workdir: encoder
   )
-  values = {"expression_model": "none"} | values
-  with flagsaver.flagsaver(**{k: str(v) for k, v in values.items()}):
+  values = {k: str(v) for k, v in values.items()}
+  values = {"expression_model": "none", "refine": 0} | values
+  with flagsaver.flagsaver(**values):
     reconstruct.main()
 
 

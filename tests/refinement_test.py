@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from facerec_jax.training import code_prior
 from facerec_jax.training import refinement
 from tests import rendered_photos
 
@@ -96,3 +97,44 @@ def test_codes_that_are_not_plausible_become_so(world):
   refined = _refine(world, world.photo(truth), wild, steps=60)
   assert np.isfinite(refined.flat).all()
   assert float(jnp.abs(refined.flat[0])) <= 2.7
+
+
+def test_a_reading_holds_what_the_picture_does_not_show(world):
+  """Its own answer where it is sure, else what the photograph says."""
+  truth = world.bank.centers[7]
+  photo = world.photo(truth)
+  part = world.layout.slices["identity"]
+  start = truth.at[part].add(0.8 * world.scene.prior.std[part])
+
+  def distance(error):
+    refined = refinement.refine(
+      world.scene,
+      photo,
+      start,
+      layout=world.layout,
+      schedule=refinement.Schedule(60),
+      error=error * world.scene.prior.std,
+    )
+    moved = np.asarray(refined.flat - start)[part]
+    return np.linalg.norm(moved), float(refined.after["prior/identity"])
+
+  sure, unsure = distance(0.01), distance(1.0)
+  assert sure[0] < 0.2 * unsure[0]
+  # The start is the likeliest of all codes to an encoder, not the mean face.
+  assert 0 < unsure[1] < 5
+
+
+def test_readings_replace_the_prior_of_shape_alone(world):
+  flat, prior = world.bank.centers[3], world.scene.prior
+  reading = code_prior.Reading(flat, prior.std)
+  alone = code_prior.energy(prior, flat, layout=world.layout)
+  read = code_prior.energy(prior, flat, layout=world.layout, reading=reading)
+  assert float(read["identity"]) == float(read["expression"]) == 0.0
+  assert float(alone["identity"]) > 0
+  for name in ("albedo", "rotation", "translation", "illumination"):
+    assert read[name] == alone[name]
+  # One standard deviation in each of n numbers is n / 2 nats.
+  away = code_prior.energy(
+    prior, flat + prior.std, layout=world.layout, reading=reading
+  )
+  assert float(away["identity"]) == pytest.approx(world.layout.identity / 2)

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facerec_jax import framed_faces
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import dense
 from facerec_jax.evaluation import drawing
@@ -53,6 +55,7 @@ def run(
   other: morphable_model.MorphableModel,
   count: int,
   seed: int = 0,
+  refiner: refining.Refiner | None = None,
 ) -> outcome.Outcome:
   """Measures an encoder on the faces of another model.
 
@@ -62,6 +65,7 @@ def run(
     other: whose faces are drawn, from its own prior.
     count: of faces.
     seed: of the faces.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     One example a face.
@@ -69,6 +73,10 @@ def run(
   layout = _layout(encoder, other)
   faces = _sample(encoder, other, layout, count, seed)
   read = [np.asarray(encoder.predict(i[None])[0]) for i in faces.image]
+  if refiner is not None:
+    read = framed_faces.refine(
+      refiner, faces.image, faces.landmarks, read, seed=seed
+    )
   judge = _Judge(encoder, other, layout)
   measured = [
     judge.measure(f"{index:04d}", faces.code[index], read[index])

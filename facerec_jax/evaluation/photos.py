@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facerec_jax import reconstruction
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import drawing
 from facerec_jax.evaluation import groups
@@ -53,6 +54,7 @@ def run(
   known: Mapping[str, annotations.Annotation],
   predictor: landmark_predictor.Predictor | None,
   detector: str = "auto",
+  refiner: refining.Refiner | None = None,
 ) -> outcome.Outcome:
   """Measures an encoder on photographs.
 
@@ -63,6 +65,7 @@ def run(
     known: annotations by file name.
     predictor: of landmarks, or None.
     detector: as for `detection.detect_faces`.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     One example a photograph in which a face was found.
@@ -78,7 +81,9 @@ def run(
       faces = detection.detect_faces(
         photo, detector=detector, predictor=predictor
       )
-      measured.append(_measure(encoder, path.name, photo, faces, annotation))
+      measured.append(
+        _measure(encoder, path.name, photo, faces, annotation, refiner)
+      )
     except Exception as error:  # A photograph never stops the others.
       problems.append(outcome.problem(path, error))
   if not measured:
@@ -107,11 +112,11 @@ def choose(
   )
 
 
-def _measure(encoder, name, photo, faces, annotation):
+def _measure(encoder, name, photo, faces, annotation, refiner):
   if not faces:
     raise ValueError("no face was found")
   face = choose(faces, annotation)
-  result = reconstruction.reconstruct(encoder, photo, face)
+  result = reconstruction.reconstruct(encoder, photo, face, refiner=refiner)
   mean_code = encoder.layout.unflatten(encoder.state.code_mean)
   view = alignment.crop(photo, face.square, drawing.SIZE)
   points, values = [], []

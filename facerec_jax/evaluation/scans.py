@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facerec_jax import reconstruction
+from facerec_jax import refining
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import drawing
 from facerec_jax.evaluation import groups
@@ -46,6 +47,7 @@ def run(
   entries: Sequence[scan_files.Entry],
   predictor: landmark_predictor.Predictor | None,
   detector: str = "auto",
+  refiner: refining.Refiner | None = None,
 ) -> outcome.Outcome:
   """Measures an encoder on photographs of scanned people.
 
@@ -55,6 +57,7 @@ def run(
     entries: scans; one that cannot be used is named and stops nothing.
     predictor: of landmarks, or None.
     detector: as for `detection.detect_faces`.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     One example a photograph.
@@ -66,7 +69,13 @@ def run(
   measured, problems = [], []
   for path, scan in _pairs(entries, problems):
     try:
-      measured.append(_measure(encoder, meter, path, scan, predictor, detector))
+      photo = reading.read_photo(path)
+      faces = detection.detect_faces(
+        photo, detector=detector, predictor=predictor
+      )
+      measured.append(
+        _measure(encoder, meter, path.name, photo, faces, scan, refiner)
+      )
     except Exception as error:  # A photograph never stops the others.
       problems.append(outcome.problem(path, error))
   if not measured:
@@ -97,12 +106,10 @@ def _pairs(entries, problems):
       yield path, scan
 
 
-def _measure(encoder, meter, path, scan, predictor, detector):
-  photo = reading.read_photo(path)
-  faces = detection.detect_faces(photo, detector=detector, predictor=predictor)
+def _measure(encoder, meter, name, photo, faces, scan, refiner):
   if not faces:
     raise ValueError("no face was found")
-  result = reconstruction.reconstruct(encoder, photo, faces[0])
+  result = reconstruction.reconstruct(encoder, photo, faces[0], refiner=refiner)
   points = meter.neutral(result.code.identity)
   found = meter.measure(points, scan)
   yaw = float(np.degrees(result.code.rotation[1]))
@@ -112,7 +119,7 @@ def _measure(encoder, meter, path, scan, predictor, detector):
   )
   drawn = drawing.draw(encoder.model, result.code)
   example = outcome.Example(
-    path.name,
+    name,
     found.errors,
     found.mean_face,
     groups={"yaw as read": groups.of_yaw(yaw)},

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facerec_jax import framed_faces
+from facerec_jax import refining
 from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax import training_run
@@ -33,7 +35,11 @@ _LIMIT = 10.0
 
 
 def run(
-  encoder: trained_encoder.TrainedEncoder, folder: pathlib.Path, *, count: int
+  encoder: trained_encoder.TrainedEncoder,
+  folder: pathlib.Path,
+  *,
+  count: int,
+  refiner: refining.Refiner | None = None,
 ) -> outcome.Outcome:
   """Measures an encoder on synthetic faces.
 
@@ -41,11 +47,14 @@ def run(
     encoder: a trained one.
     folder: of the pictures.
     count: of faces.
+    refiner: of the encoder's codes, or None.
 
   Returns:
     One example a face.
   """
   scene, found = read_held_out(encoder, count)
+  if refiner is not None:
+    found = _refined(encoder, refiner, scene, found)
   true, read = found.true, found.read
   grouper = groups.Grouper(encoder.model, encoder.layout)
   examples = tuple(
@@ -87,10 +96,47 @@ def image(
   encoder: trained_encoder.TrainedEncoder, scene: steps.Scene, index: int
 ) -> np.ndarray:
   """The image [S, S, 3] of a held-out face."""
+  return _held_out(encoder, scene, index).image
+
+
+def _held_out(encoder, scene, index):
+  """The example of a held-out face, on the host."""
   experiment = encoder.experiment
   step, place = divmod(index, experiment.batch_size)
   example = _example(experiment.make_batch, scene, step, place)
-  return np.asarray(example.image[0])
+  return jax.tree.map(lambda leaf: np.asarray(leaf[0]), example)
+
+
+def _refined(encoder, refiner, scene, found):
+  """What was read, after refinement."""
+  faces = [_held_out(encoder, scene, k) for k in range(len(found.true))]
+  read = framed_faces.refine(
+    refiner,
+    [face.image for face in faces],
+    np.stack([face.landmarks for face in faces]),
+    found.read,
+  )
+  errors = [
+    _errors(encoder.layout, encoder.image_size, scene, *codes)
+    for codes in zip(read, found.true, strict=True)
+  ]
+  both = {
+    name: np.stack([[float(face[name]) for face in errors], old[:, 1]], axis=1)
+    for name, old in found.errors.items()
+  }
+  return found._replace(read=read, errors=both)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _errors(layout, image_size, scene, predicted, true):
+  return evaluation.code_errors(
+    scene.model,
+    scene.space,
+    predicted,
+    true,
+    layout=layout,
+    image_size=image_size,
+  )
 
 
 def _draw(encoder, scene, folder, true, read, examples):

@@ -5,9 +5,15 @@ measured on its draws. Modes, pose and place are taken as normal. Blendshapes
 move in units (`synthesis.expression_units`): most rest, the others are about as
 often strong as weak, and their two sides move nearly alike. The light keeps the
 covariance of its 27 numbers, without which coloured light would pass for skin.
+
+What an encoder read of a face narrows the prior of its shape (`Reading`). Skin
+and light stay as wide as they are: there photographs differ most from what
+encoders were trained on.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from flax import struct
 import jax
@@ -33,6 +39,20 @@ _RAREST, _WEAKEST = 2e-3, 0.1
 # where it is weaker.
 _SIDED_WEIGHT = 0.5
 _LEAST_ASYMMETRY = 0.02
+# Groups whose prior a reading replaces.
+_READ_GROUPS = ("identity", "expression")
+
+
+class Reading(NamedTuple):
+  """What an encoder answered for one face, and how far it errs.
+
+  Attributes:
+    flat: [D] its answer.
+    error: [D] standard deviations of its mistakes, above zero.
+  """
+
+  flat: jax.Array
+  error: jax.Array
 
 
 @struct.dataclass
@@ -142,7 +162,11 @@ def _whitening(rows):
 
 
 def energy(
-  prior: CodePrior, flat, *, layout: code_vector.CodeLayout
+  prior: CodePrior,
+  flat,
+  *,
+  layout: code_vector.CodeLayout,
+  reading: Reading | None = None,
 ) -> dict[str, jax.Array]:
   """Negative log densities of a code, 0 where the group is likeliest.
 
@@ -150,6 +174,8 @@ def energy(
     prior: of the codes.
     flat: [D] code.
     layout: of the code.
+    reading: of an encoder, in place of the prior of identity and expression
+      (which the encoder has learned).
 
   Returns:
     {group: [] nats} of the groups that the layout has.
@@ -164,6 +190,10 @@ def energy(
     light = difference[groups["illumination"]]
     white = jnp.dot(prior.light, light, precision=jax.lax.Precision.HIGHEST)
     sums["illumination"] = 0.5 * jnp.square(white).sum()
+  if reading is not None:
+    mistake = 0.5 * jnp.square((flat - reading.flat) / reading.error)
+    read = [name for name in _READ_GROUPS if name in groups]
+    sums |= {name: mistake[groups[name]].sum() for name in read}
   return sums
 
 

@@ -72,6 +72,7 @@ def refine(
   layout: code_vector.CodeLayout,
   schedule: Schedule,
   objective: self_supervision.Objective = self_supervision.DEFAULT,
+  error=None,
 ) -> Refined:
   """Lowers the energy of a code; never returns a worse one than it got.
 
@@ -84,6 +85,9 @@ def refine(
     layout: of the code.
     schedule: steps.
     objective: knobs.
+    error: [D] how far the start errs, standard deviations above zero: shape and
+      expression are then held by it instead of by the prior. None: a start that
+      means nothing.
 
   Returns:
     The best code that was met.
@@ -96,6 +100,7 @@ def refine(
     scene,
     photo,
     flat,
+    None if error is None else code_prior.Reading(flat, error),
     schedule.step_size * decay,
     index >= round(schedule.first_stage * count),
     layout=layout,
@@ -104,13 +109,16 @@ def refine(
 
 
 @functools.partial(jax.jit, static_argnames=("layout", "objective"))
-def _descend(scene, photo, flat, sizes, all_groups, *, layout, objective):
+def _descend(
+  scene, photo, flat, reading, sizes, all_groups, *, layout, objective
+):
   """Adam over numbers in standard deviations, in which all groups are alike.
 
   Args:
     scene: constants.
     photo: to explain.
     flat: [D] start.
+    reading: an encoder's answer, or None.
     sizes: [n] step sizes.
     all_groups: [n] whether all groups move, or pose, place and light alone.
     layout: of the code.
@@ -124,7 +132,12 @@ def _descend(scene, photo, flat, sizes, all_groups, *, layout, objective):
 
   def energy(flat):
     total, terms = self_supervision.energy(
-      scene, photo, flat, layout=layout, objective=objective
+      scene,
+      photo,
+      flat,
+      layout=layout,
+      objective=objective,
+      reading=reading,
     )
     return total, terms | {"energy": total}
 

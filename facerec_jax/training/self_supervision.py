@@ -108,6 +108,7 @@ def energy(
   *,
   layout: code_vector.CodeLayout,
   objective: Objective = DEFAULT,
+  reading: code_prior.Reading | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """How badly a code explains a photograph.
 
@@ -120,6 +121,7 @@ def energy(
     flat: [D] code.
     layout: of the code.
     objective: the knobs.
+    reading: what an encoder answered for it, if that is to count.
 
   Returns:
     ([] nats, {name: []}): the terms in nats, `color` the mean absolute
@@ -130,7 +132,7 @@ def energy(
   beyond = (flat - inside) / scene.prior.std
   code = layout.unflatten(flat + jax.lax.stop_gradient(inside - flat))
   terms = {"outside": objective.outside * jnp.square(beyond).sum()}
-  priors = code_prior.energy(scene.prior, flat, layout=layout)
+  priors = code_prior.energy(scene.prior, flat, layout=layout, reading=reading)
   terms |= {f"prior/{k}": objective.prior * v for k, v in priors.items()}
   facts = {}
   terms["photometric"], facts["color"] = _photometric(
