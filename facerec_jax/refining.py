@@ -173,10 +173,20 @@ def create(encoder: Encoder, steps: int) -> Refiner | None:
     camera=geometry.reference_camera(IMAGE_SIZE),
     prior=encoder.prior,
   )
-  error = encoder.code_error
   return Refiner(
     scene,
     encoder.layout,
     refinement.Schedule(steps),
-    error=None if error is None else PHOTO_ERROR * error,
+    error=_error(encoder),
   )
+
+
+def _error(encoder):
+  """How far the encoder's answers for photographs may be off."""
+  if encoder.code_error is None:
+    return None
+  error = PHOTO_ERROR * encoder.code_error
+  # Where it reads nothing it answers the mean, from which people differ by one
+  # deviation. Expressions may by more: most units rest, the others are strong.
+  part = encoder.layout.slices["identity"]
+  return error.at[part].min(encoder.prior.std[part])

@@ -132,7 +132,7 @@ def test_synthetic_agrees_with_the_evaluation_of_training(encoder, tmp_path):
     path.name for path in tmp_path.iterdir()
   }
   assert {"yaw", "skin tone", "expression"} <= set(found.examples[0].groups)
-  _, few = synthetic.read_held_out(encoder, 3)
+  scene, few = synthetic.read_held_out(encoder, 3)
   first = [example.errors["vertex_mm"] for example in found.examples[:3]]
   np.testing.assert_array_equal(few.errors["vertex_mm"][:, 0], first)
   # Refined codes are judged instead of what was read.
@@ -140,11 +140,11 @@ def test_synthetic_agrees_with_the_evaluation_of_training(encoder, tmp_path):
   knows = types.SimpleNamespace(
     fit=lambda *_: types.SimpleNamespace(flat=next(answers))
   )
-  refined = synthetic.run(encoder, tmp_path, count=3, refiner=knows)
-  for name in refined.metrics:
-    errors, mean_face = refined.errors(name)
-    assert errors.max() < 1e-2
-    np.testing.assert_array_equal(mean_face, found.errors(name)[1][:3])
+  refined = synthetic._refined(encoder, knows, scene, few)
+  np.testing.assert_array_equal(refined.read, few.true)
+  for name, errors in refined.errors.items():
+    assert errors[:, 0].max() < 1e-2
+    np.testing.assert_array_equal(errors[:, 1], few.errors[name][:, 1])
 
 
 def test_a_perfect_reading_of_another_model_has_no_error(
