@@ -5,14 +5,17 @@ import os
 import pathlib
 
 # Tests compile much and run little: LLVM's optimisation was half of their time,
-# the MLIR fusion emitters half of the rest. Read when JAX starts; inherited by
-# the processes that tests start.
-_XLA_FLAGS = ["--xla_backend_optimization_level=0"]
-# Later versions have no other emitters, and end at a flag that they don't know.
-if metadata.version("jaxlib").startswith("0.10."):
-  _XLA_FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+# the MLIR fusion emitters half of the rest (later versions have no others, and
+# end at a flag that they don't know). Read when JAX starts; inherited by the
+# processes that tests start.
 os.environ["XLA_FLAGS"] = " ".join(
-  [os.environ.get("XLA_FLAGS", ""), *_XLA_FLAGS]
+  (
+    os.environ.get("XLA_FLAGS", ""),
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false"
+    if metadata.version("jaxlib").startswith("0.10.")
+    else "",
+  )
 )
 
 import jax
