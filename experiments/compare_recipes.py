@@ -18,7 +18,6 @@ import json
 import pathlib
 
 from absl import flags
-import numpy as np
 import photo_crops
 
 from configs import released
@@ -30,6 +29,7 @@ from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax import training_run
 from facerec_jax.evaluation import cross_model
+from facerec_jax.face import morphable_model
 from facerec_jax.training import parallel
 
 # Dotted keys of the config and their values.
@@ -97,10 +97,12 @@ def main() -> None:
     raise app.UsageError(
       f"--only: {unknown[0]!r} is none of {', '.join(RECIPES)}"
     )
-  result = {}
+  result, other = {}, _other_model()
   for name in names:
     try:
-      result[name] = measure(name, workdir / name.replace(" ", "_"), crops)
+      result[name] = measure(
+        name, workdir / name.replace(" ", "_"), crops, other
+      )
     except config_sections.ConfigError as error:
       raise app.UsageError(error) from error
     cells = "  ".join(f"{k} {v:.2f}" for k, v in result[name].items())
@@ -108,7 +110,22 @@ def main() -> None:
   print(json.dumps(result))
 
 
-def measure(name: str, workdir: pathlib.Path, crops: str) -> dict[str, float]:
+def _other_model():
+  """The face model of --other_model, or None."""
+  if not _OTHER_MODEL.value:
+    return None
+  try:
+    return model_files.load(_OTHER_MODEL.value)
+  except ValueError as error:
+    raise app.UsageError(error) from error
+
+
+def measure(
+  name: str,
+  workdir: pathlib.Path,
+  crops: str,
+  other: morphable_model.MorphableModel | None = None,
+) -> dict[str, float]:
   """Errors of a recipe: photographs in percent, synthetic faces in mm."""
   state = training_run.train(experiments.build(_config(RECIPES[name])), workdir)
   if int(state.step) < _STEPS.value:
@@ -124,29 +141,24 @@ def measure(name: str, workdir: pathlib.Path, crops: str) -> dict[str, float]:
   held_out = training_run.evaluate(judge, *parallel.replicate((state, scene)))
   return {
     **photo_crops.landmark_errors(encoder, crops),
-    **_foreign_errors(encoder, workdir),
+    **({} if other is None else _foreign_errors(encoder, workdir, other)),
     "vertex_mm": held_out["vertex_mm"],
     "pose_deg": held_out["pose_deg"],
     "landmark_nme": 100 * held_out["landmark_nme"],
   }
 
 
-def _foreign_errors(encoder, workdir):
-  """Errors on faces of --other_model, mm, and of always the mean face."""
-  if not _OTHER_MODEL.value:
-    return {}
-  other = model_files.load(_OTHER_MODEL.value)
-  faces = cross_model.run(
+def _foreign_errors(encoder, workdir, other):
+  """Errors on faces of another model, mm, and of always the mean face."""
+  found = cross_model.run(
     encoder, workdir / "faces", other=other, count=_CROSS_COUNT.value
-  ).examples
-  return {
-    f"{kind}{name}": float(np.mean([table(face)[name] for face in faces]))
-    for kind, table in (
-      ("other/", lambda face: face.errors),
-      ("other/mean_face/", lambda face: face.mean_face),
-    )
-    for name in ("neutral_vertex_mm", "now_mm")
-  }
+  )
+  result = {}
+  for name in ("neutral_vertex_mm", "now_mm"):
+    errors, mean_face = found.errors(name)
+    result[f"other/{name}"] = float(errors.mean())
+    result[f"other/mean_face/{name}"] = float(mean_face.mean())
+  return result
 
 
 def _config(changes):

@@ -40,37 +40,24 @@ def read(
   """
   record = {"file": str(path), "message": "", "faces": []}
   try:
-    content = _read_content(path)
-    recognizer = recognizers["refinement" in content]
-    code = _find_code(recognizer, path, content)
+    recognizer, code = _read_code(recognizers, path)
   except CodeError as error:
     return record | {"message": str(error)}
   return record | {"faces": [recognizer.predict(code[None]).describe(0)]}
 
 
-def _read_content(path):
+def _read_code(recognizers, path):
+  """The network for a file's kind of code, and the code."""
   try:
     content = json.loads(path.read_text("utf-8"))
-  except (OSError, ValueError) as error:
-    raise _no_code(path, error) from error
-  if not isinstance(content, dict):
-    raise _no_code(path, TypeError("no object"))
-  return content
-
-
-def _no_code(path, error):
-  return CodeError(
-    f"{path}: no code that facerec_jax.reconstruct wrote "
-    f"({type(error).__name__}: {' '.join(str(error).split())})"
-  )
-
-
-def _find_code(recognizer, path, content):
-  try:
+    recognizer = recognizers["refinement" in content]
     name = content["morphable_model"]
     code = np.asarray(content["expression"], np.float32)
-  except (ValueError, KeyError, TypeError) as error:
-    raise _no_code(path, error) from error
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise CodeError(
+      f"{path}: no code that facerec_jax.reconstruct wrote "
+      f"({type(error).__name__}: {' '.join(str(error).split())})"
+    ) from error
   if (name, code.shape) != (recognizer.model_name, (recognizer.size,)):
     raise CodeError(
       f"{path}: {code.size} expression numbers of {name!r}, but the network "
@@ -78,4 +65,4 @@ def _find_code(recognizer, path, content):
     )
   if not np.isfinite(code).all():
     raise CodeError(f"{path}: the expression is not finite")
-  return code
+  return recognizer, code

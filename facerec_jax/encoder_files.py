@@ -133,22 +133,23 @@ def _as_dict(prior):
 
 def _pop_measured(experiment, tensors):
   """Takes `Measured` out of the arrays of a file."""
-  names = [name for name in tensors if name.startswith(_MEASURED)]
-  if not names:
-    return None
   found = {
-    name.removeprefix(_MEASURED): tensors.pop(name) for name in sorted(names)
+    name.removeprefix(_MEASURED): tensors.pop(name)
+    for name in list(tensors)
+    if name.startswith(_MEASURED)
   }
+  if not found:
+    return None
   layout = experiment.layout
-  units = found.get("prior/share", np.zeros(0)).size
-  shapes = {name: (layout.size,) for name in ("mean", "std", "low", "high")}
-  shapes |= {
-    "light": 2 * (layout.illumination,),
-    "columns": (units, layout.expression),
-    "share": (units,),
-    "strength": (units,),
+  count = found.get("prior/share", np.zeros(0)).size
+  units = {
+    "columns": (count, layout.expression),
+    "share": (count,),
+    "strength": (count,),
     "asymmetry": (),
   }
+  shapes = {name: (layout.size,) for name in ("mean", "std", "low", "high")}
+  shapes |= {"light": 2 * (layout.illumination,), **units}
   template = {
     "error": np.zeros(layout.size, np.float32),
     "prior": {k: np.zeros(v, np.float32) for k, v in shapes.items()},
@@ -157,15 +158,8 @@ def _pop_measured(experiment, tensors):
   if not (tree["error"] > 0).all():
     raise ValueError(f"{_MEASURED}error: not all numbers are above 0")
   prior = tree["prior"]
-  unit_names = [
-    field.name for field in dataclasses.fields(code_prior.UnitPrior)
-  ]
-  unit_prior = code_prior.UnitPrior(
-    **{name: prior.pop(name) for name in unit_names}
-  )
-  return Measured(
-    tree["error"], code_prior.CodePrior(units=unit_prior, **prior)
-  )
+  prior["units"] = code_prior.UnitPrior(**{k: prior.pop(k) for k in units})
+  return Measured(tree["error"], code_prior.CodePrior(**prior))
 
 
 def _statistics(state):

@@ -19,7 +19,6 @@ from facerec_jax.render import geometry
 from facerec_jax.training import checkpoint
 from facerec_jax.training import code_prior
 from facerec_jax.training import config_changes
-from facerec_jax.training import parallel
 from facerec_jax.training import steps
 
 # What is used where none is asked for.
@@ -88,18 +87,16 @@ class TrainedEncoder:
     if self.measured is not None:
       return self.measured.error
     logging.info("measuring how far this encoder errs")
-    few = dataclasses.replace(
-      self.experiment,
-      bank_size=_ERROR_FACES,
-      batch_size=_ERROR_BATCH * jax.device_count(),
-    )
+    few = dataclasses.replace(self.experiment, bank_size=_ERROR_FACES)
     mean, std = self.state.code_mean, self.state.code_std
-    scene = parallel.replicate(scenes.held_out_scene(few, mean, std))
-    make_examples = parallel.parallelize(few.make_examples)
+    scene = scenes.held_out_scene(few, mean, std)
+    make_batch = jax.jit(few.make_batch)
+    indices = jnp.arange(_ERROR_BATCH)
     squares = []
     for step in range(_ERROR_FACES // _ERROR_BATCH):
-      examples = make_examples(scene, parallel.replicate(jnp.int32(step)))
-      examples = parallel.unreplicate(examples)
+      examples = make_batch(
+        scene.seed_key, step, indices, scene.model, scene.bank
+      )
       read = self.predict(examples.image)
       squares.append(jnp.square(read - examples.code).mean(axis=0))
     return jnp.maximum(
