@@ -42,7 +42,7 @@ RECIPES = {
   },
   "face mask": {"synthesis.face_mask": True},
   "no background": {"synthesis.background": False},
-  "no hair, no shoulders": {
+  "no hair or shoulders": {
     "synthesis.hair_share": 0.0,
     "synthesis.body_share": 0.0,
   },

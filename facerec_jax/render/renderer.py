@@ -125,20 +125,25 @@ def render_mesh(
   camera = camera.replace(
     focal=camera.focal * supersampling, center=camera.center * supersampling
   )
-  screen = jnp.concatenate([geometry.project(camera, points).T, -points.T[2:]])
   ids = rasterizer.rasterize(
-    screen.T,
+    _screen(camera, points).T,
     triangles,
     height=height * supersampling,
     width=width * supersampling,
     backend=backend,
   )
-  normals = geometry.normal_planes(points.T, triangles, incidence)
-  planes = _interpolate(screen, normals, albedo.T, occlusion, triangles, ids)
+  planes = _interpolate(
+    points, albedo, occlusion, triangles, incidence, camera, ids
+  )
   rendering = _shade(planes, ids, light)
   if silhouettes:
     outline = silhouette.outline_motion(
-      points.T, screen, triangles, camera, rendering.normals, ids
+      points.T,
+      _screen(camera, points),
+      triangles,
+      camera,
+      rendering.normals,
+      ids,
     )
     image, coverage = (
       silhouette.move_outline(plane, outline, rendering.mask)
@@ -198,17 +203,23 @@ def _average_samples(rendering, count):
   )
 
 
+def _screen(camera, points):
+  """Columns px, rows px and depths mm of vertices [V, 3], [3, V]."""
+  return jnp.concatenate([geometry.project(camera, points).T, -points.T[2:]])
+
+
 @linear_maps.one_after_another
-def _interpolate(screen, normals, albedo, occlusion, triangles, ids):
+def _interpolate(points, albedo, occlusion, triangles, incidence, camera, ids):
   """Depth, normals, albedo and occlusion at pixel centres, [8, H * W]; else 0.
 
-  Of vertices these are [1 of 3, V], [3, V], [3, V] and [V].
+  The arguments are those of `render_mesh`.
   """
-  # Put together here, for one image at a time: at 100,000 triangles this is a
-  # quarter of the memory of a rendering.
-  values = jnp.concatenate([screen[2:], normals, albedo, occlusion[None]])
   if triangles.shape[0] == 0:
-    return jnp.zeros((values.shape[0], ids.size), values.dtype)
+    return jnp.zeros((8, ids.size), points.dtype)
+  # Made here, for one image at a time, what vertices have takes little memory.
+  screen = _screen(camera, points)
+  normals = geometry.normal_planes(points.T, triangles, incidence)
+  values = jnp.concatenate([screen[2:], normals, albedo.T, occlusion[None]])
   index = interpolation.visible_corners(triangles, ids, values.shape[1])
   weights = interpolation.perspective_weights(screen, index, ids.shape)
   return interpolation.interpolate(values, weights, index)
