@@ -172,7 +172,8 @@ def _start_jax():
     folder = builtin.cache_folder() / "compiled"
   if folder:
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # Small programs, too: start-up has dozens of them.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
   _join_processes()
   devices = jax.local_devices()
   logging.info(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flax import traverse_util
-import jax.numpy as jnp
+import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -78,10 +78,10 @@ def fill(
       raise ValueError(
         f"{name} has shape {tensors[name].shape}, wanted {leaf.shape}"
       )
-  leaves = {
-    name: jnp.asarray(array, wanted[name].dtype)
-    for name, array in tensors.items()
-  }
+  # Unlike jnp.asarray this compiles nothing.
+  leaves = jax.device_put(
+    {k: np.asarray(v, wanted[k].dtype) for k, v in tensors.items()}
+  )
   return traverse_util.unflatten_dict(leaves, sep="/")
 
 

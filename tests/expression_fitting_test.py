@@ -25,27 +25,9 @@ _SAME = {
 }
 
 
-def model_of_units(kind="blendshape"):
-  """A face whose columns are action units themselves, spread over the skin."""
-  face = fake_model.make(num_rings=10)
-  places = np.asarray(face.mean, float)[:68]
-  size = np.linalg.norm(places[36] - places[45]) / 90.4
-  names, columns = [], []
-  for name, motion in expression_fitting._targets(places):
-    distance = np.linalg.norm(np.asarray(face.mean)[:, None] - places, axis=2)
-    weight = np.exp(-0.5 * (distance / 4.0) ** 2)
-    weight[:68] = np.eye(68)
-    names.append(name)
-    columns.append(size * weight @ motion)
-  basis = np.stack(columns, axis=-1).astype(np.float32)
-  return face.replace(
-    expression=basis, expression_names=tuple(names), expression_kind=kind
-  )
-
-
 @pytest.mark.parametrize("kind", ["blendshape", "gaussian"])
 def test_units_of_a_basis_of_units_are_itself(kind):
-  model = model_of_units(kind)
+  model = fake_model.make_acting(kind)
   names, units = expression_fitting.unit_coefficients(model)
   assert names == model.expression_names
   at_marks = np.asarray(model.expression)[:68]
@@ -58,15 +40,17 @@ def test_units_of_a_basis_of_units_are_itself(kind):
 
 
 def test_coefficients_stay_within_their_limits():
-  names, units = expression_fitting.unit_coefficients(model_of_units())
+  names, units = expression_fitting.unit_coefficients(fake_model.make_acting())
   assert units.shape == (len(names), 34)
   assert units.min() >= 0 and units.max() <= 1
-  units = expression_fitting.unit_coefficients(model_of_units("gaussian"))[1]
+  units = expression_fitting.unit_coefficients(
+    fake_model.make_acting("gaussian")
+  )[1]
   assert np.abs(units).max() <= 3
 
 
 def test_jaws_only_open():
-  model = model_of_units("gaussian")
+  model = fake_model.make_acting("gaussian")
   names = ("jaw_open", *model.expression_names[1:])
   open_jaw = np.array(model.expression)
   open_jaw[..., 0] = -0.1 * open_jaw[..., names.index("AU27")]
@@ -79,12 +63,12 @@ def test_jaws_only_open():
     )
   )
   rows = expression_fitting.unit_coefficients(opening)[1]
-  row = rows[model_of_units().expression_names.index("AU27")]
+  row = rows[fake_model.make_acting().expression_names.index("AU27")]
   assert 7 < row[0] <= 10
 
 
 def test_as_units_is_what_emotions_need():
-  model = expression_fitting.as_units(model_of_units("gaussian"))
+  model = expression_fitting.as_units(fake_model.make_acting("gaussian"))
   assert model.expression_kind == "blendshape"
   units = expression_units.find_units(
     model.expression_names, model.expression.shape[-1]
@@ -93,7 +77,7 @@ def test_as_units_is_what_emotions_need():
 
 
 def test_neutral_is_no_expression():
-  rows = expression_fitting.emotion_coefficients(model_of_units())
+  rows = expression_fitting.emotion_coefficients(fake_model.make_acting())
   assert rows.shape == (7, 34)
   assert not rows[emotions.CLASSES.index("neutral")].any()
 

@@ -90,6 +90,30 @@ def test_seconds_of_training_name_nearly_all_expressions(finished):
   assert last["rank_correlation"] > 0.95
 
 
+def test_expressions_of_a_basis_without_units_are_named(tmp_path):
+  # As of Basel's model: modes that mix all movements, and no names.
+  acting = fake_model.make_acting("gaussian")
+  count = acting.expression.shape[-1]
+  mix = np.linalg.qr(np.random.default_rng(0).normal(size=(count, count)))[0]
+  model = acting.replace(
+    expression=np.asarray(acting.expression) @ mix.astype(np.float32),
+    expression_names=(),
+  )
+  archive.save(tmp_path / "modes.npz", model)
+  config = make_config(tmp_path, morphable_model=str(tmp_path / "modes.npz"))
+  experiment = experiments.build(config)
+  expression_training.train(experiment, tmp_path / "work")
+  recognizer = trained_expression.load(tmp_path / "work")
+  prototypes = np.asarray(emotion_basis.prototypes(experiment.basis))
+  assert np.count_nonzero(np.abs(prototypes) > 1e-3) > 7 * count / 2
+  assert np.abs(prototypes).max() <= 3.0
+  assert list(recognizer.predict(prototypes).likeliest) == list(range(7))
+  result = expression_evaluation.evaluate_codes(
+    recognizer, experiment.basis, tmp_path, count=700, seed=5
+  )
+  assert result["accuracy"] > 0.9
+
+
 def test_prototypes_are_named_and_their_intensity_grows(recognizer, basis):
   prototypes = np.asarray(emotion_basis.prototypes(basis))
   assert list(recognizer.predict(prototypes).likeliest) == list(range(7))
@@ -203,20 +227,6 @@ def test_variants_of_the_config():
   assert tuple(hidden) == (64, 64, 32)
   with pytest.raises(ValueError, match="no variant 'x'; it has exact, robust"):
     expression_config.get_config("x")
-
-
-def test_models_without_action_units_learn_too():
-  """Seven emotions, solved into a Gaussian basis, remain apart."""
-  model = fake_model.make(num_rings=6, expression=30)
-  basis = expression_fitting.emotion_units(model)
-  assert basis.columns.shape == (len(basis.names), 30)
-  rows = labelled_codes.acted(jax.random.key(0), basis, count=700)
-  features, emotion = np.asarray(rows.codes), np.asarray(rows.emotion)
-  assert np.abs(features).max() <= 3.0
-  design = np.c_[features, np.ones(len(features))]
-  answers = design @ np.linalg.lstsq(design, np.eye(7)[emotion], rcond=None)[0]
-  # Least squares alone, without any network.
-  assert (answers.argmax(axis=1) == emotion).mean() > 0.8
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import spatial
 
 from facerec_jax.face import morphable_model
+from facerec_jax.model_files import expression_fitting
 
 # Half axes (mm) and centre of the ellipsoid that stands for a head.
 _AXES = np.array([72.0, 105.0, 90.0])
@@ -152,3 +153,21 @@ def _modes(rng, points, count, width, scale):
   falloff = np.exp(-0.5 * distance / width**2)
   directions = rng.normal(size=(8, count, 3)) * scale / np.sqrt(8)
   return np.einsum("vkn,knc->vcn", falloff, directions)
+
+
+def make_acting(kind="blendshape"):
+  """A face whose columns are action units themselves, spread over the skin."""
+  face = make(num_rings=10)
+  places = np.asarray(face.mean, float)[:68]
+  size = np.linalg.norm(places[36] - places[45]) / 90.4
+  names, columns = [], []
+  for name, motion in expression_fitting._targets(places):
+    distance = np.linalg.norm(np.asarray(face.mean)[:, None] - places, axis=2)
+    weight = np.exp(-0.5 * (distance / 4.0) ** 2)
+    weight[:68] = np.eye(68)
+    names.append(name)
+    columns.append(size * weight @ motion)
+  basis = np.stack(columns, axis=-1).astype(np.float32)
+  return face.replace(
+    expression=basis, expression_names=tuple(names), expression_kind=kind
+  )
