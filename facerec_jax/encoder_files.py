@@ -40,11 +40,12 @@ class Measured(NamedTuple):
   """What takes a while to measure.
 
   Attributes:
-    error: [D] how far the encoder errs in each number of the code, above zero.
+    covariance: [n, n] of the encoder's mistakes in the numbers of
+      `code_prior.read_part`, positive definite.
     prior: of the codes that it was trained on.
   """
 
-  error: jax.Array
+  covariance: jax.Array
   prior: code_prior.CodePrior
 
 
@@ -150,16 +151,24 @@ def _pop_measured(experiment, tensors):
   }
   shapes = {name: (layout.size,) for name in ("mean", "std", "low", "high")}
   shapes |= {"light": 2 * (layout.illumination,), **units}
+  part = code_prior.read_part(layout)
   template = {
-    "error": np.zeros(layout.size, np.float32),
+    "covariance": np.zeros(2 * (part.stop - part.start,), np.float32),
     "prior": {k: np.zeros(v, np.float32) for k, v in shapes.items()},
   }
   tree = tensor_files.fill(template, found, "encoder")
-  if not (tree["error"] > 0).all():
-    raise ValueError(f"{_MEASURED}error: not all numbers are above 0")
+  if not _is_positive_definite(tree["covariance"]):
+    raise ValueError(f"{_MEASURED}covariance is not positive definite")
   prior = tree["prior"]
   prior["units"] = code_prior.UnitPrior(**{k: prior.pop(k) for k in units})
-  return Measured(tree["error"], code_prior.CodePrior(**prior))
+  return Measured(tree["covariance"], code_prior.CodePrior(**prior))
+
+
+def _is_positive_definite(matrix):
+  matrix = np.asarray(matrix, np.float64)
+  return (
+    np.allclose(matrix, matrix.T) and (np.linalg.eigvalsh(matrix) > 0).all()
+  )
 
 
 def _statistics(state):

@@ -29,6 +29,8 @@ CLASSES = emotions.CLASSES
 # Among strengths that are uniform from rest to the strongest.
 _ALL_STRENGTHS = emotions.STRENGTH_LIMITS[0] / emotions.STRENGTH_LIMITS[1]
 _BASIS_COLUMNS = 14
+# FACS' grade D, "severe": as strong as people pose.
+_CLEAR_GRADE = 4
 
 
 class NoFaceError(Exception):
@@ -114,7 +116,7 @@ def evaluate_faces(
     basis,
     lambda codes, key: expression_data.read_faces(encoder, codes, key, refiner),
     folder / "faces",
-    "rendered faces, read",
+    f"rendered faces, {'read' if refiner is None else 'fitted'}",
     count=count,
     key=jax.random.key(seed),
   )
@@ -139,14 +141,22 @@ def _judge(recognizer, basis, read, path, title, *, count, key):
 def _report(recognizer, rows, codes, path, title):
   """True classes are the acted ones, as weak as they may be."""
   predictions = recognizer.predict(codes)
-  counts = agreement.confusion_matrix(
-    rows.emotion, predictions.likeliest, len(CLASSES)
-  )
+  true = np.asarray(rows.emotion)
+  counts = agreement.confusion_matrix(true, predictions.likeliest, len(CLASSES))
   result = _summarize(counts, path, title, predictions.is_unsure)
   error = calibration.expected_calibration_error(
-    predictions.probabilities, rows.emotion
+    predictions.probabilities, true
   )
-  return result | {"calibration_error": error}
+  clear = (true == labelled_codes.NEUTRAL) | (
+    networks.grade(rows.intensity) >= _CLEAR_GRADE
+  )
+  counts = agreement.confusion_matrix(
+    true[clear], predictions.likeliest[clear], len(CLASSES)
+  )
+  return result | {
+    "calibration_error": error,
+    "clearly_shown": confusion.summary(counts, CLASSES),
+  }
 
 
 def _summarize(counts, path, title, is_unsure):
@@ -236,6 +246,12 @@ def format_report(name: str, result: Mapping) -> str:
         f"  {label:10}{100 * entry['share']:6.1f} %  "
         f"({100 * low:.1f} to {100 * high:.1f})  of {entry['count']}"
       )
+  if clear := result.get("clearly_shown"):
+    low, high = clear["accuracy_interval"]
+    lines.append(
+      f"  of {clear['count']} neutral or clearly shown ones (FACS' grade D) "
+      f"{100 * clear['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    )
   for label, value in result.get("intensity_correlation", {}).items():
     lines.append(f"  {label:10} rank correlation of intensity {value:.3f}")
   return "\n".join(lines)

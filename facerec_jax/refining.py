@@ -36,14 +36,14 @@ class Encoder(Protocol):
     model: the morphable model of the codes.
     layout: of the flat codes.
     prior: of the codes that it was trained on.
-    code_error: [D] how far it errs in each number, standard deviations; None
-      where nothing is known of that.
+    error_covariance: [n, n] of its mistakes in the numbers of
+      `code_prior.read_part`; None where nothing is known of them.
   """
 
   model: morphable_model.MorphableModel
   layout: code_vector.CodeLayout
   prior: code_prior.CodePrior
-  code_error: jax.Array | None
+  error_covariance: jax.Array | None
 
 
 class Outcome(NamedTuple):
@@ -69,14 +69,14 @@ class Refiner:
     scene: of the objective.
     layout: of the flat codes.
     schedule: steps.
-    error: [D] of the encoder's answers, see `refinement.refine`.
+    whitening: [n, n] of the encoder's mistakes, see `refinement.refine`.
     objective: knobs.
   """
 
   scene: self_supervision.FittingScene
   layout: code_vector.CodeLayout
   schedule: refinement.Schedule
-  error: jax.Array | None = None
+  whitening: jax.Array | None = None
   objective: self_supervision.Objective = self_supervision.DEFAULT
 
   def __call__(
@@ -111,7 +111,7 @@ class Refiner:
         layout=self.layout,
         schedule=self.schedule,
         objective=self.objective,
-        error=self.error,
+        whitening=self.whitening,
       )
     )
     has_landmarks = points is not None
@@ -177,16 +177,20 @@ def create(encoder: Encoder, steps: int) -> Refiner | None:
     scene,
     encoder.layout,
     refinement.Schedule(steps),
-    error=_error(encoder),
+    whitening=_whitening(encoder),
   )
 
 
-def _error(encoder):
-  """How far the encoder's answers for photographs may be off."""
-  if encoder.code_error is None:
+def _whitening(encoder):
+  """Of the encoder's mistakes in photographs."""
+  if encoder.error_covariance is None:
     return None
-  error = PHOTO_ERROR * encoder.code_error
+  covariance = np.asarray(encoder.error_covariance, np.float64)
+  precision = np.linalg.inv(PHOTO_ERROR**2 * covariance)
   # Where it reads nothing it answers the mean, from which people differ by one
   # deviation. Expressions may by more: most units rest, the others are strong.
   part = encoder.layout.slices["identity"]
-  return error.at[part].min(encoder.prior.std[part])
+  people = np.zeros(len(precision))
+  people[part] = 1.0 / np.square(np.asarray(encoder.prior.std[part]))
+  root = np.linalg.cholesky(precision + np.diag(people))
+  return jnp.asarray(root.T, jnp.float32)

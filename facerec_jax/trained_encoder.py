@@ -9,6 +9,7 @@ import pathlib
 from absl import logging
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from facerec_jax import encoder_files
 from facerec_jax import experiment as experiments
@@ -25,10 +26,12 @@ from facerec_jax.training import steps
 DEFAULT = "small"
 # Draws of the prior that its statistics are measured on.
 _PRIOR_DRAWS = 4096
-# Held-out faces that errors are measured on: to 6 %. Read in parts.
-_ERROR_FACES, _ERROR_BATCH = 128, 32
-# An error that was not seen is still possible, standard deviations.
-_LEAST_ERROR = 1e-3
+# Held-out faces that errors are measured on, several for each number of a code.
+# Read in parts.
+_ERROR_FACES, _ERROR_BATCH = 1024, 64
+# Mistakes that were not seen are still possible: this share of the variance of
+# each number's mistakes, and this share of its standard deviation among faces.
+_LEAST_SHARE, _LEAST_ERROR = 1e-2, 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,26 +85,29 @@ class TrainedEncoder:
     return code_prior.measure(self.model, self.layout, bank)
 
   @functools.cached_property
-  def code_error(self) -> jax.Array:
-    """[D] how far it errs on held-out synthetic faces, root mean square."""
+  def error_covariance(self) -> jax.Array:
+    """[n, n] of its mistakes on synthetic faces, `code_prior.read_part`."""
     if self.measured is not None:
-      return self.measured.error
-    logging.info("measuring how far this encoder errs")
+      return self.measured.covariance
+    logging.info("measuring how this encoder errs")
     few = dataclasses.replace(self.experiment, bank_size=_ERROR_FACES)
     mean, std = self.state.code_mean, self.state.code_std
     scene = scenes.held_out_scene(few, mean, std)
     make_batch = jax.jit(few.make_batch)
     indices = jnp.arange(_ERROR_BATCH)
-    squares = []
+    part = code_prior.read_part(self.layout)
+    mistakes = []
     for step in range(_ERROR_FACES // _ERROR_BATCH):
       examples = make_batch(
         scene.seed_key, step, indices, scene.model, scene.bank
       )
       read = self.predict(examples.image)
-      squares.append(jnp.square(read - examples.code).mean(axis=0))
-    return jnp.maximum(
-      jnp.sqrt(sum(squares) / len(squares)), _LEAST_ERROR * std
-    )
+      mistakes.append(np.asarray((read - examples.code)[:, part], np.float64))
+    mistakes = np.concatenate(mistakes)
+    covariance = mistakes.T @ mistakes / _ERROR_FACES
+    least = _LEAST_SHARE * np.diag(covariance)
+    least += np.square(_LEAST_ERROR * np.asarray(std[part]))
+    return jnp.asarray(covariance + np.diag(least), jnp.float32)
 
   def predict(self, images) -> jax.Array:
     """Reads codes.

@@ -20,6 +20,7 @@ from facerec_jax import export
 from facerec_jax import scenes
 from facerec_jax import trained_encoder
 from facerec_jax.training import checkpoint
+from facerec_jax.training import code_prior
 
 _READ = """
 import sys
@@ -80,24 +81,33 @@ def test_half_precision_changes_codes_little(tmp_path, encoder, images):
   assert 0 < np.abs(ours - exact).max() < 5e-3 * scale
 
 
-def test_errors_are_measured_once_and_kept(tmp_path, encoder):
+def test_errors_are_measured_once_and_kept(tmp_path, encoder, monkeypatch):
   """An encoder that answers the mean errs by the spread of the faces."""
+  monkeypatch.setattr(trained_encoder, "_ERROR_FACES", 512)
   experiment, state = encoder.experiment, encoder.state
   deaf = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
   deaf = trained_encoder.TrainedEncoder(experiment, deaf)
-  measured = encoder_files.Measured(deaf.code_error, deaf.prior)
-  ratio = np.asarray(measured.error / state.code_std)
-  # Of 128 draws from rows of their own; columns that rarely move vary most.
-  assert abs(np.median(ratio) - 1) < 0.15 and (ratio > 0).all()
+  measured = encoder_files.Measured(deaf.error_covariance, deaf.prior)
+  covariance = np.asarray(measured.covariance, np.float64)
+  part = code_prior.read_part(experiment.layout)
+  ratio = np.sqrt(np.diag(covariance)) / state.code_std[part]
+  # Of draws from rows of their own; columns that rarely move vary most.
+  assert abs(np.median(ratio) - 1) < 0.08 and (ratio > 0).all()
+  assert np.linalg.eigvalsh(covariance).min() > 0
+  # Modes are drawn independently.
+  size = experiment.layout.identity
+  correlation = covariance / np.sqrt(np.outer(*2 * [np.diag(covariance)]))
+  assert np.abs(correlation[:size, :size] - np.eye(size)).max() < 0.2
   path = tmp_path / "e.safetensors"
   assert trained_encoder.load(_save(encoder, path)).measured is None
   loaded = trained_encoder.load(_save(encoder, path, measured=measured))
-  got = encoder_files.Measured(loaded.code_error, loaded.prior)
+  got = encoder_files.Measured(loaded.error_covariance, loaded.prior)
   assert jax.tree.structure(got) == jax.tree.structure(measured)
   jax.tree.map(np.testing.assert_array_equal, got, measured)
-  _rewrite(path, {"measured/error": np.zeros(ratio.size, np.float32)})
-  with pytest.raises(checkpoint.CheckpointError, match="not all .* above 0"):
+  _rewrite(path, {"measured/covariance": np.float32(-covariance)})
+  with pytest.raises(checkpoint.CheckpointError, match="not positive definite"):
     trained_encoder.load(path)
+  _rewrite(path, {"measured/covariance": np.float32(covariance)})
   _rewrite(path, {"measured/prior/low": None})
   with pytest.raises(checkpoint.CheckpointError, match="prior/low is missing"):
     trained_encoder.load(path)

@@ -112,6 +112,13 @@ def test_expressions_of_a_basis_without_units_are_named(tmp_path):
     recognizer, experiment.basis, tmp_path, count=700, seed=5
   )
   assert result["accuracy"] > 0.9
+  clear = result["clearly_shown"]
+  assert clear["recall"]["neutral"]["count"] == 100
+  assert 200 < clear["count"] < 600
+  assert clear["accuracy"] > result["accuracy"] - 0.02
+  assert "neutral or clearly shown" in expression_evaluation.format_report(
+    "codes", result
+  )
 
 
 def test_prototypes_are_named_and_their_intensity_grows(recognizer, basis):

@@ -89,7 +89,7 @@ def make_encoder(model, code, **changes):
     "image_size": SIZE,
     "face_mask": False,
     "predict": predict,
-    "code_error": None,
+    "error_covariance": None,
   }
   return types.SimpleNamespace(**fields | changes)
 

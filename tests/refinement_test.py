@@ -99,6 +99,13 @@ def test_codes_that_are_not_plausible_become_so(world):
   assert float(jnp.abs(refined.flat[0])) <= 2.7
 
 
+def _whitening(world):
+  """Of an encoder that errs by one standard deviation in each number."""
+  return jnp.diag(
+    1.0 / world.scene.prior.std[code_prior.read_part(world.layout)]
+  )
+
+
 def test_a_reading_holds_what_the_picture_does_not_show(world):
   """Its own answer where it is sure, else what the photograph says."""
   truth = world.bank.centers[7]
@@ -113,10 +120,10 @@ def test_a_reading_holds_what_the_picture_does_not_show(world):
       start,
       layout=world.layout,
       schedule=refinement.Schedule(60),
-      error=error * world.scene.prior.std,
+      whitening=_whitening(world) / error,
     )
     moved = np.asarray(refined.flat - start)[part]
-    return np.linalg.norm(moved), float(refined.after["prior/identity"])
+    return np.linalg.norm(moved), float(refined.after["prior/reading"])
 
   sure, unsure = distance(0.01), distance(1.0)
   assert sure[0] < 0.2 * unsure[0]
@@ -126,15 +133,37 @@ def test_a_reading_holds_what_the_picture_does_not_show(world):
 
 def test_readings_replace_the_prior_of_shape_alone(world):
   flat, prior = world.bank.centers[3], world.scene.prior
-  reading = code_prior.Reading(flat, prior.std)
+  reading = code_prior.Reading(flat, _whitening(world))
   alone = code_prior.energy(prior, flat, layout=world.layout)
   read = code_prior.energy(prior, flat, layout=world.layout, reading=reading)
-  assert float(read["identity"]) == float(read["expression"]) == 0.0
+  assert float(read.pop("reading")) == 0.0
   assert float(alone["identity"]) > 0
-  for name in ("albedo", "rotation", "translation", "illumination"):
-    assert read[name] == alone[name]
+  assert read.keys() == alone.keys() - {"identity", "expression"}
+  for name, value in read.items():
+    assert value == alone[name]
   # One standard deviation in each of n numbers is n / 2 nats.
   away = code_prior.energy(
     prior, flat + prior.std, layout=world.layout, reading=reading
   )
-  assert float(away["identity"]) == pytest.approx(world.layout.identity / 2)
+  count = world.layout.identity + world.layout.expression
+  assert float(away["reading"]) == pytest.approx(count / 2)
+
+
+def test_mistakes_that_come_together_cost_less(world):
+  """Against numpy's density of a normal distribution, up to its constant."""
+  prior, part = world.scene.prior, code_prior.read_part(world.layout)
+  rng, count = np.random.default_rng(0), part.stop - part.start
+  root = rng.normal(size=(count, count)) + 2 * np.eye(count)
+  covariance = root @ root.T
+  whitening = np.linalg.cholesky(np.linalg.inv(covariance)).T
+  flat = world.bank.centers[3]
+  reading = code_prior.Reading(flat, jnp.asarray(whitening, jnp.float32))
+  for mistake in (root[:, 0], root[:, 1], rng.normal(size=count)):
+    away = code_prior.energy(
+      prior,
+      flat.at[part].add(jnp.asarray(mistake, jnp.float32)),
+      layout=world.layout,
+      reading=reading,
+    )
+    wanted = 0.5 * mistake @ np.linalg.solve(covariance, mistake)
+    assert float(away["reading"]) == pytest.approx(wanted, rel=1e-3)

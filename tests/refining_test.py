@@ -12,12 +12,12 @@ from facerec_jax.face import code_vector
 LAYOUT = code_vector.CodeLayout(3, 2, 1)
 
 
-def _encoder(error):
+def _encoder(covariance):
   return types.SimpleNamespace(
     model=None,
     layout=LAYOUT,
     prior=types.SimpleNamespace(std=jnp.ones(LAYOUT.size)),
-    code_error=error,
+    error_covariance=covariance,
   )
 
 
@@ -26,17 +26,28 @@ def test_no_steps_are_no_refiner():
 
 
 def test_without_known_errors_the_prior_counts():
-  assert refining.create(_encoder(None), 7).error is None
+  assert refining.create(_encoder(None), 7).whitening is None
 
 
 def test_readings_say_no_less_of_people_than_the_prior():
-  error = jnp.linspace(0.1, 1.0, LAYOUT.size)
-  refiner = refining.create(_encoder(error.at[2].set(0.9)), 7)
+  root = np.random.default_rng(0).normal(size=(5, 5)) + np.eye(5)
+  covariance = root @ root.T
+  refiner = refining.create(_encoder(jnp.asarray(covariance)), 7)
   assert refiner.schedule.steps == 7
-  wanted = refining.PHOTO_ERROR * np.asarray(error)
-  assert wanted[1] < 1
-  wanted[2] = 1.0
-  np.testing.assert_allclose(refiner.error, wanted, rtol=1e-6)
+  got = np.linalg.inv(refiner.whitening.T @ refiner.whitening)
+  # Whatever it errs: along no direction people are farther apart than they are.
+  assert np.linalg.eigvalsh(got[:3, :3]).max() < 1
+  # Of expressions it is all that is known.
+  photos = refining.PHOTO_ERROR**2 * covariance
+  sure = refining.create(_encoder(jnp.asarray(1e-4 * covariance)), 7).whitening
+  np.testing.assert_allclose(
+    np.linalg.inv(sure.T @ sure), 1e-4 * photos, rtol=0.05, atol=1e-5
+  )
+  flat = np.zeros(5)
+  flat[3:] = 10.0
+  assert np.square(refiner.whitening @ flat).sum() == pytest.approx(
+    flat @ np.linalg.solve(photos, flat), rel=1e-3
+  )
 
 
 def test_negative_steps_are_refused():

@@ -6,9 +6,11 @@ move in units (`synthesis.expression_units`): most rest, the others are about as
 often strong as weak, and their two sides move nearly alike. The light keeps the
 covariance of its 27 numbers, without which coloured light would pass for skin.
 
-What an encoder read of a face narrows the prior of its shape (`Reading`). Skin
-and light stay as wide as they are: there photographs differ most from what
-encoders were trained on.
+What an encoder read of a face narrows the prior of its shape (`Reading`), which
+knows that mistakes come together: both sides of a face are read alike, and a
+brow that is low by nature passes for one that frowns. Skin and light stay as
+wide as they are: there photographs differ most from what encoders were trained
+on.
 """
 
 from __future__ import annotations
@@ -39,20 +41,21 @@ _RAREST, _WEAKEST = 2e-3, 0.1
 # where it is weaker.
 _SIDED_WEIGHT = 0.5
 _LEAST_ASYMMETRY = 0.02
-# Groups whose prior a reading replaces.
+# Groups whose prior a reading replaces; neighbours in flat codes.
 _READ_GROUPS = ("identity", "expression")
 
 
 class Reading(NamedTuple):
-  """What an encoder answered for one face, and how far it errs.
+  """What an encoder answered for one face, and how it errs.
 
   Attributes:
     flat: [D] its answer.
-    error: [D] standard deviations of its mistakes, above zero.
+    whitening: [n, n] W of the numbers of `read_part`: |W (code - answer)| is
+      the Mahalanobis distance among the encoder's mistakes.
   """
 
   flat: jax.Array
-  error: jax.Array
+  whitening: jax.Array
 
 
 @struct.dataclass
@@ -91,6 +94,12 @@ class CodePrior:
   high: jax.Array
   units: UnitPrior
   light: jax.Array
+
+
+def read_part(layout: code_vector.CodeLayout) -> slice:
+  """The numbers of a flat code whose prior a reading replaces, n of them."""
+  first, last = (layout.slices[name] for name in _READ_GROUPS)
+  return slice(first.start, last.stop)
 
 
 def measure(
@@ -178,7 +187,8 @@ def energy(
       (which the encoder has learned).
 
   Returns:
-    {group: [] nats} of the groups that the layout has.
+    {group: [] nats} of the groups that the layout has; with a reading, those
+    that it replaces are one, `reading`.
   """
   groups = {n: p for n, p in layout.slices.items() if p.stop > p.start}
   difference = flat - prior.mean
@@ -191,9 +201,12 @@ def energy(
     white = jnp.dot(prior.light, light, precision=jax.lax.Precision.HIGHEST)
     sums["illumination"] = 0.5 * jnp.square(white).sum()
   if reading is not None:
-    mistake = 0.5 * jnp.square((flat - reading.flat) / reading.error)
-    read = [name for name in _READ_GROUPS if name in groups]
-    sums |= {name: mistake[groups[name]].sum() for name in read}
+    mistake = (flat - reading.flat)[read_part(layout)]
+    white = jnp.dot(
+      reading.whitening, mistake, precision=jax.lax.Precision.HIGHEST
+    )
+    sums = {k: v for k, v in sums.items() if k not in _READ_GROUPS}
+    sums["reading"] = 0.5 * jnp.square(white).sum()
   return sums
 
 

@@ -72,7 +72,7 @@ def refine(
   layout: code_vector.CodeLayout,
   schedule: Schedule,
   objective: self_supervision.Objective = self_supervision.DEFAULT,
-  error=None,
+  whitening=None,
 ) -> Refined:
   """Lowers the energy of a code; never returns a worse one than it got.
 
@@ -85,9 +85,9 @@ def refine(
     layout: of the code.
     schedule: steps.
     objective: knobs.
-    error: [D] how far the start errs, standard deviations above zero: shape and
-      expression are then held by it instead of by the prior. None: a start that
-      means nothing.
+    whitening: [n, n] of the start's mistakes, see `code_prior.Reading`: shape
+      and expression are then held by it instead of by the prior. None: a start
+      that means nothing.
 
   Returns:
     The best code that was met.
@@ -100,7 +100,7 @@ def refine(
     scene,
     photo,
     flat,
-    None if error is None else code_prior.Reading(flat, error),
+    None if whitening is None else code_prior.Reading(flat, whitening),
     schedule.step_size * decay,
     index >= round(schedule.first_stage * count),
     layout=layout,
