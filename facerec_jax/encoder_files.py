@@ -19,6 +19,7 @@ import numpy as np
 
 from facerec_jax import config_sections
 from facerec_jax import experiment as experiments
+from facerec_jax import messages
 from facerec_jax import scenes
 from facerec_jax import tensor_files
 from facerec_jax.face import morphable_model
@@ -122,7 +123,7 @@ def load(
     state = _fill(experiment, tensors, int(facts["step"]))
   except (config_sections.ConfigError, *tensor_files.ERRORS) as error:
     raise checkpoint.CheckpointError(
-      f"{path} is no usable encoder: {tensor_files.reason(error)}"
+      f"{path} is no usable encoder: {messages.one_line(error)}"
     ) from error
   return experiment, state, measured
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from facerec_jax import config_sections
 from facerec_jax import expression_experiment as experiments
+from facerec_jax import messages
 from facerec_jax import tensor_files
 from facerec_jax.recognition import network as networks
 from facerec_jax.training import checkpoint
@@ -80,7 +81,7 @@ def load(
     state = template.replace(step=np.int32(facts["step"]), opt_state=(), **tree)
   except (config_sections.ConfigError, *tensor_files.ERRORS) as error:
     raise checkpoint.CheckpointError(
-      f"{path} is no usable expression network: {tensor_files.reason(error)}"
+      f"{path} is no usable expression network: {messages.one_line(error)}"
     ) from error
   return config, facts, network, state
 

@@ -9,6 +9,7 @@ import pathlib
 
 from absl import logging
 
+from facerec_jax import messages
 from facerec_jax import reconstruction
 from facerec_jax import refining
 from facerec_jax import trained_expression
@@ -58,10 +59,10 @@ class Reader:
       )
       record["faces"] = [self._describe(photo, face) for face in faces]
     except reading.PhotoError as error:
-      record["message"] = " ".join(str(error).split())
+      record["message"] = messages.one_line(error)
     except Exception as error:  # A photograph never stops the others.
       logging.exception("%s", path)
-      record["message"] = " ".join(str(error).split()) or type(error).__name__
+      record["message"] = messages.one_line(error)
     if not record["faces"] and not record["message"]:
       record["message"] = "no face was found"
     return record

@@ -21,6 +21,7 @@ from absl import logging
 
 from facerec_jax import app
 from facerec_jax import face_files
+from facerec_jax import messages
 from facerec_jax import photo_flags
 from facerec_jax import reconstruction
 from facerec_jax import refining
@@ -169,10 +170,10 @@ def _reconstruct_photo(
       for index, face in enumerate(faces)
     ]
   except reading.PhotoError as error:
-    return record | {"status": UNREADABLE, "message": _line(error)}
+    return record | {"status": UNREADABLE, "message": messages.one_line(error)}
   except Exception as error:  # A photograph never stops the others.
     logging.exception("%s", path)
-    return record | {"status": FAILED, "message": _line(error)}
+    return record | {"status": FAILED, "message": messages.one_line(error)}
   failures = [f["message"] for f in record["faces"] if f["status"] != DONE]
   if len(failures) == len(faces):
     return record | {"status": FAILED, "message": failures[0]}
@@ -186,12 +187,8 @@ def _reconstruct_face(encoder, photo, face, output, folder, **models):
     facts = face_files.write_face(output / folder, encoder, photo, face, result)
   except Exception as error:  # A face never stops the others.
     logging.exception("%s", folder)
-    return record | {"status": FAILED, "message": _line(error)}
+    return record | {"status": FAILED, "message": messages.one_line(error)}
   return record | facts
-
-
-def _line(error):
-  return " ".join(str(error).split()) or type(error).__name__
 
 
 def _log(record):

@@ -83,8 +83,3 @@ def fill(
     {k: np.asarray(v, wanted[k].dtype) for k, v in tensors.items()}
   )
   return traverse_util.unflatten_dict(leaves, sep="/")
-
-
-def reason(error: Exception) -> str:
-  """An error as one line."""
-  return " ".join(str(error).split())

@@ -14,6 +14,7 @@ _PACKAGE = _ROOT / "facerec_jax"
 _LAYERS = {
   "facerec_jax": 4,
   "facerec_jax.face": 0,
+  "facerec_jax.messages": 0,
   "facerec_jax.render": 1,
   "facerec_jax.synthesis": 2,
   "facerec_jax.encoders": 2,

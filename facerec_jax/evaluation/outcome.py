@@ -10,6 +10,7 @@ import pathlib
 from absl import logging
 import numpy as np
 
+from facerec_jax import messages
 from facerec_jax.evaluation import groups as group_lib
 from facerec_jax.results import report
 
@@ -184,7 +185,7 @@ def problem(path: pathlib.Path, error: Exception) -> str:
   """
   if not isinstance(error, ValueError):
     logging.exception("%s", path)
-  reason = " ".join(str(error).split()) or type(error).__name__
+  reason = messages.one_line(error)
   return f"{path.name}: {reason}"
 
 

@@ -9,6 +9,7 @@ import pathlib
 
 from absl import logging
 
+from facerec_jax import messages
 from facerec_jax import trained_encoder
 from facerec_jax.evaluation import outcome as outcomes
 from facerec_jax.evaluation import page
@@ -42,11 +43,11 @@ def run_suites(
     try:
       found.append(runner(encoder, output / name))
     except outcomes.SuiteError as error:
-      skipped[name] = _line(error)
+      skipped[name] = messages.one_line(error)
       print(f"{name}: not run: {skipped[name]}\n")
     except Exception as error:  # A suite never stops the others.
       logging.exception("suite %s", name)
-      failed[name] = _line(error)
+      failed[name] = messages.one_line(error)
       print(f"{name}: failed: {failed[name]}\n")
     else:
       print(summary.text_table(found[-1]) + "\n", flush=True)
@@ -91,7 +92,3 @@ def write_results(
     ],
     skipped=missing,
   )
-
-
-def _line(error):
-  return " ".join(str(error).split()) or type(error).__name__

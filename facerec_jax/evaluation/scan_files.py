@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from facerec_jax import messages
 from facerec_jax.evaluation import scan_distance
 from facerec_jax.photos import reading
 
@@ -101,7 +102,7 @@ def _read_mesh(path):
     mesh = trimesh.load(path, force="mesh", process=False, skip_materials=True)
     points = np.asarray(mesh.vertices, float)
   except Exception as error:  # Loaders raise whatever they stumble over.
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = messages.one_line(error)
     raise ValueError(f"{path.name}: unreadable mesh ({reason})") from error
   if points.ndim != 2 or len(points) < 100 or not np.isfinite(points).all():
     raise ValueError(f"{path.name}: a mesh of {len(points)} points is no face")
@@ -126,7 +127,7 @@ def _from_json(path, points):
     unit = content.get("unit")
     marks = _marks(content, points)
   except (ValueError, TypeError, AttributeError, IndexError) as error:
-    reason = " ".join(str(error).split())
+    reason = messages.one_line(error)
     raise ValueError(f"{path.name}: no landmarks ({reason})") from None
   if unit is not None and unit not in UNITS:
     raise ValueError(

@@ -15,6 +15,7 @@ from absl import logging
 import jax
 import tqdm
 
+from facerec_jax import messages
 from facerec_jax.photos import folders
 from facerec_jax.photos import prepared
 from facerec_jax.photos import reading
@@ -165,10 +166,10 @@ def prepare_one(
     if prepared.load(file) is None:
       return Outcome(source, NO_FACE, "no face was found", digest)
   except reading.PhotoError as error:
-    return Outcome(source, UNREADABLE, _line(error))
+    return Outcome(source, UNREADABLE, messages.one_line(error))
   except Exception as error:  # A photograph never stops the others.
     logging.exception("%s", source.path)
-    return Outcome(source, FAILED, _line(error))
+    return Outcome(source, FAILED, messages.one_line(error))
   return Outcome(source, DONE, "", digest, file, is_new)
 
 
@@ -185,7 +186,3 @@ def _is_usable(file):
   except ValueError:
     return False
   return True
-
-
-def _line(error):
-  return " ".join(str(error).split()) or type(error).__name__

@@ -8,6 +8,8 @@ import zipfile
 import numpy as np
 import safetensors
 
+from facerec_jax import messages
+
 
 class WeightsError(ValueError):
   """A weight file cannot be used; the message says why."""
@@ -42,7 +44,7 @@ def read(path) -> dict[str, np.ndarray]:
     TypeError,
     ValueError,
   ) as error:
-    reason = " ".join(str(error).split())
+    reason = messages.one_line(error)
     raise WeightsError(
       f"{path}: neither an .npz nor a .safetensors file of plain arrays "
       f"({reason})"

@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from facerec_jax import messages
 from facerec_jax.model_files.formats import basel
 from facerec_jax.model_files.formats import flame
 from facerec_jax.model_files.formats import flame_extras
@@ -114,7 +115,7 @@ def read(
     model = FORMATS[name][1](path, extras or Extras())
     return raw_model.checked(model)
   except (FormatError, OSError, MemoryError) as error:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = messages.one_line(error)
     raise FormatError(f"{path}: {text} (read as {name})") from None
 
 

@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from facerec_jax import messages
 from facerec_jax.model_files.formats import raw_model
 
 FormatError = raw_model.FormatError
@@ -42,7 +43,7 @@ def open_file(path: str | os.PathLike) -> Iterator:
   except FormatError:
     raise
   except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-    text = " ".join(str(error).split())
+    text = messages.one_line(error)
     raise FormatError(f"HDF5 is damaged or cut short: {text[:120]}") from None
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from facerec_jax import messages
 from facerec_jax.model_files.formats import raw_model
 
 FormatError = raw_model.FormatError
@@ -206,7 +207,7 @@ def loads(data: bytes) -> Any:
   except FormatError:
     raise
   except Exception as error:  # Damaged pickles fail in every way there is.
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = messages.one_line(error)
     raise FormatError(f"pickle is damaged: {text[:120]}") from None
 
 
