@@ -89,7 +89,9 @@ _WORKDIR = app.define_workdir()
 
 
 def main() -> None:
-  crops = app.required("crops", _CROPS.value)
+  crops = photo_crops.load(
+    app.required("crops", _CROPS.value), _config({})["image_size"]
+  )
   workdir = pathlib.Path(app.required("workdir", _WORKDIR.value))
   names = _ONLY.value or list(RECIPES)
   unknown = [name for name in names if name not in RECIPES]
@@ -123,7 +125,7 @@ def _other_model():
 def measure(
   name: str,
   workdir: pathlib.Path,
-  crops: str,
+  crops: photo_crops.Crops,
   other: morphable_model.MorphableModel | None = None,
 ) -> dict[str, float]:
   """Errors of a recipe: photographs in percent, synthetic faces in mm."""

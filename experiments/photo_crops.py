@@ -9,12 +9,15 @@ pickles and is read where neither OpenCV nor dlib is installed.
 from __future__ import annotations
 
 import pathlib
+from typing import NamedTuple
+import zipfile
 
 from absl import flags
 import jax
 import numpy as np
 
 from facerec_jax import app
+from facerec_jax import messages
 from facerec_jax import trained_encoder
 from facerec_jax.face import landmarks
 from facerec_jax.render import geometry
@@ -23,6 +26,20 @@ from facerec_jax.render import renderer
 _INPUT = flags.DEFINE_string("input", None, "Folder of photographs.")
 _OUTPUT = flags.DEFINE_string("output", "crops.npz", "File to write.")
 _SIZES = flags.DEFINE_list("sizes", ["64", "112", "224"], "Sides, px.")
+
+
+class Crops(NamedTuple):
+  """Faces of one size, S.
+
+  Attributes:
+    image: [N, S, S, 3] uint8.
+    hull: [N, S, S] bool, the mask by landmarks.
+    landmarks: [N, 68, 2] detected ones, px.
+  """
+
+  image: np.ndarray
+  hull: np.ndarray
+  landmarks: np.ndarray
 
 
 def main() -> None:
@@ -36,7 +53,7 @@ def main() -> None:
   for size in map(int, _SIZES.value):
     crops = [_crop(photo, face, size) for photo, face in people]
     for name, column in zip(
-      ("image", "hull", "landmarks"), zip(*crops, strict=True), strict=True
+      Crops._fields, zip(*crops, strict=True), strict=True
     ):
       arrays[f"{name}_{size}"] = np.stack(column)
   np.savez_compressed(_OUTPUT.value, **arrays)
@@ -55,32 +72,51 @@ def _crop(photo, face, size):
   )
 
 
+def load(path: str, size: int) -> Crops:
+  """Reads the faces of one size from a file that this script wrote.
+
+  Raises:
+    UsageError: it is no such file, or has no faces of the size.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as arrays:
+      return Crops(*(arrays[f"{name}_{size}"] for name in Crops._fields))
+  except KeyError as error:
+    raise app.UsageError(
+      f"{path} has no faces of {size} px; give that size to photo_crops.py"
+    ) from error
+  except OSError as error:
+    raise app.UsageError(f"--crops: {messages.one_line(error)}") from error
+  except (ValueError, zipfile.BadZipFile) as error:
+    raise app.UsageError(f"{path} is no file of photo_crops.py") from error
+
+
 def landmark_errors(
-  encoder: trained_encoder.TrainedEncoder, path: str
+  encoder: trained_encoder.TrainedEncoder, crops: Crops
 ) -> dict[str, float]:
   """Mean distances from the detected landmarks, percent.
 
   Args:
     encoder: a trained one.
-    path: of a file that this script wrote.
+    crops: of its size.
 
   Returns:
     Of points 17-67 and of each group, in outer-canthal distances.
   """
-  size = encoder.image_size
-  with np.load(path, allow_pickle=False) as crops:
-    images = crops[f"image_{size}"].astype(np.float32) / 255
-    hulls, seen = crops[f"hull_{size}"], crops[f"landmarks_{size}"]
+  images = crops.image.astype(np.float32) / 255
   if encoder.face_mask:
-    images = np.where(hulls[..., None], images, 0)
+    images = np.where(crops.hull[..., None], images, 0)
   codes = jax.vmap(encoder.layout.unflatten)(encoder.predict(images))
-  camera = geometry.reference_camera(size)
+  camera = geometry.reference_camera(encoder.image_size)
   read = jax.vmap(renderer.project_landmarks, (None, None, 0))(
     encoder.model, camera, codes
   )
   groups = {"17-67": landmarks.INNER, **landmarks.GROUPS}
   return {
-    name: 100 * float(landmarks.normalized_mean_error(read, seen, index).mean())
+    name: 100
+    * float(
+      landmarks.normalized_mean_error(read, crops.landmarks, index).mean()
+    )
     for name, index in groups.items()
   }
 
