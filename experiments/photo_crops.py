@@ -103,7 +103,7 @@ def landmark_errors(
   Returns:
     Of points 17-67 and of each group, in outer-canthal distances.
   """
-  images = crops.image.astype(np.float32) / 255
+  images, seen = crops.image.astype(np.float32) / 255, crops.landmarks
   if encoder.face_mask:
     images = np.where(crops.hull[..., None], images, 0)
   codes = jax.vmap(encoder.layout.unflatten)(encoder.predict(images))
@@ -113,10 +113,7 @@ def landmark_errors(
   )
   groups = {"17-67": landmarks.INNER, **landmarks.GROUPS}
   return {
-    name: 100
-    * float(
-      landmarks.normalized_mean_error(read, crops.landmarks, index).mean()
-    )
+    name: 100 * float(landmarks.normalized_mean_error(read, seen, index).mean())
     for name, index in groups.items()
   }
 

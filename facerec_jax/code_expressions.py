@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import json
 import pathlib
 
 import numpy as np
 
 from facerec_jax import trained_expression
+from facerec_jax.results import codes
 
 FILE = "code.json"
-
-
-class CodeError(ValueError):
-  """A code file cannot be used; the message names it and the reason."""
 
 
 def list_codes(path: pathlib.Path) -> list[pathlib.Path]:
@@ -41,28 +37,21 @@ def read(
   record = {"file": str(path), "message": "", "faces": []}
   try:
     recognizer, code = _read_code(recognizers, path)
-  except CodeError as error:
+  except codes.CodeFileError as error:
     return record | {"message": str(error)}
   return record | {"faces": [recognizer.predict(code[None]).describe(0)]}
 
 
 def _read_code(recognizers, path):
   """The network for a file's kind of code, and the code."""
-  try:
-    content = json.loads(path.read_text("utf-8"))
-    recognizer = recognizers["refinement" in content]
-    name = content["morphable_model"]
-    code = np.asarray(content["expression"], np.float32)
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise CodeError(
-      f"{path}: no code that facerec_jax.reconstruct wrote "
-      f"({type(error).__name__}: {' '.join(str(error).split())})"
-    ) from error
+  content, groups = codes.read_groups(path, ["expression"])
+  recognizer, code = recognizers["refinement" in content], groups["expression"]
+  name = content["morphable_model"]
   if (name, code.shape) != (recognizer.model_name, (recognizer.size,)):
-    raise CodeError(
+    raise codes.CodeFileError(
       f"{path}: {code.size} expression numbers of {name!r}, but the network "
       f"reads {recognizer.size} of {recognizer.model_name!r}"
     )
   if not np.isfinite(code).all():
-    raise CodeError(f"{path}: the expression is not finite")
+    raise codes.CodeFileError(f"{path}: the expression is not finite")
   return recognizer, code

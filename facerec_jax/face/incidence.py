@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flax import struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -65,12 +64,14 @@ def vertex_incidence(triangles, num_vertices: int, same_as=None) -> Incidence:
   table[vertex, np.arange(len(vertex)) - starts[vertex]] = order
   width = max(1, int(np.ceil(np.quantile(counts, 0.99))) if most else 0)
   hubs = np.flatnonzero(counts > width)
-  return Incidence(
-    corners=jnp.asarray(table[:, :width]),
-    hubs=jnp.asarray(hubs, jnp.int32),
-    hub_corners=jnp.asarray(table[hubs]),
-    copies=None if same_as is None else jnp.asarray(_copies(same_as)),
+  lists = Incidence(
+    corners=table[:, :width],
+    hubs=hubs.astype(np.int32),
+    hub_corners=table[hubs],
+    copies=None if same_as is None else _copies(same_as),
   )
+  # Unlike jnp.asarray this compiles nothing.
+  return jax.device_put(lists)
 
 
 def _copies(same_as):

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 
+from facerec_jax import messages
 from facerec_jax.photos import reading
 from facerec_jax.synthesis import emotions
 
@@ -141,7 +142,7 @@ def _read_manifest(path) -> list[tuple[str, str | None, str | None]]:
     return _csv_entries(path, text)
   except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
     raise LabelError(
-      f"{path}: not a manifest in UTF-8 ({' '.join(str(error).split())})"
+      f"{path}: not a manifest in UTF-8 ({messages.one_line(error)})"
     ) from error
 
 

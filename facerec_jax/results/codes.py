@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from facerec_jax import messages
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 
@@ -59,6 +61,33 @@ class CodeFileError(ValueError):
   """A code file cannot be used; the message names it and the reason."""
 
 
+def read_groups(
+  path: str | os.PathLike, names: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """Reads groups of a code.json, whatever its face model and their sizes.
+
+  Args:
+    path: of the file.
+    names: of the groups.
+
+  Returns:
+    (all that the file holds, the groups as float32 arrays).
+
+  Raises:
+    CodeFileError: no such file, or no code.
+  """
+  try:
+    content = json.loads(pathlib.Path(path).read_text("utf-8"))
+    content["morphable_model"]  # Raises where there is none.
+    groups = {k: np.asarray(content[k], np.float32) for k in names}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise CodeFileError(
+      f"{path}: no code that facerec_jax.reconstruct wrote "
+      f"({type(error).__name__}: {messages.one_line(error)})"
+    ) from error
+  return content, groups
+
+
 def read_code(
   path: str | os.PathLike, model_name: str, like: code_vector.CodeVector
 ) -> tuple[code_vector.CodeVector, dict[str, Any]]:
@@ -75,16 +104,8 @@ def read_code(
   Raises:
     CodeFileError: no such file, no code, or one of another model.
   """
-  try:
-    content = json.loads(pathlib.Path(path).read_text("utf-8"))
-    name = content["morphable_model"]
-    groups = {k: np.asarray(content[k], np.float32) for k in _UNITS}
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise CodeFileError(
-      f"{path}: no code that facerec_jax.reconstruct wrote "
-      f"({type(error).__name__}: {' '.join(str(error).split())})"
-    ) from error
-  if name != model_name:
+  content, groups = read_groups(path, _UNITS)
+  if (name := content["morphable_model"]) != model_name:
     raise CodeFileError(
       f"{path}: a code of the face model {name!r}, but the encoder reads "
       f"codes of {model_name!r}"
