@@ -93,6 +93,7 @@ def _row(model, person, drivers, emotions):
     person.code,
     person.face.square,
     person.face.landmarks,
+    person.field_of_view,
   )
   pictures = [_cut(person.photo, person.face)]
   transfer = edit_requests.parse(expression="from:driver")

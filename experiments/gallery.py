@@ -73,7 +73,8 @@ def _pictures(encoder, path, predictor, refiner):
     face.square.center, face.square.side * face_views.VIEW_SIDES
   )
   view = alignment.crop(photo, around, face_views.VIEW_SIZE)
-  views = face_views.draw(encoder.model, read.code)
+  lens = read.field_of_view
+  views = face_views.draw(encoder.model, read.code, lens)
   pictures = {
     "photograph": view,
     "read": views.rendering.over(view),
@@ -82,10 +83,12 @@ def _pictures(encoder, path, predictor, refiner):
     "right": views.right.over(),
   }
   for caption, code in _expressions(encoder.model, read.code).items():
-    pictures[caption] = face_views.draw_face(encoder.model, code).over(view)
+    face = face_views.draw_face(encoder.model, code, lens)
+    pictures[caption] = face.over(view)
   for caption, code in _lights(encoder.model, read.code).items():
     # Alone: the photograph around it is lit otherwise.
-    pictures[caption] = face_views.draw_rendering(encoder.model, code).over()
+    alone = face_views.draw_rendering(encoder.model, code, lens)
+    pictures[caption] = alone.over()
   return pictures
 
 

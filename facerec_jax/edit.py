@@ -133,7 +133,9 @@ def _reader(encoder):
     detector=photo_flags.DETECTOR.value,
     refiner=refiner,
     # A film has hundreds of frames: only where it was asked for.
-    film_refiner=refiner if photo_flags.refine_steps(0) else None,
+    film_refiner=refining.create(
+      encoder, photo_flags.refine_steps(0), film=True
+    ),
   )
 
 

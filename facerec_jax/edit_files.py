@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 import pathlib
 from typing import Any
 
@@ -51,6 +52,7 @@ class EditWriter:
         source.code,
         source.face.square,
         source.face.landmarks,
+        source.field_of_view,
       )
 
   def write(
@@ -66,11 +68,11 @@ class EditWriter:
       edited: the edit of the face's code.
       facts: what else code.json says.
     """
-    square = {}
+    seen = {codes.FIELD_OF_VIEW: math.degrees(self._source.field_of_view)}
     if self._source.face is not None:
       center, side = self._source.face.square
-      square = {"square": {"center": center, "side": side}}
-    codes.write_code(folder, self._model, edited, facts=square | facts)
+      seen["square"] = {"center": center, "side": side}
+    codes.write_code(folder, self._model, edited, facts=seen | facts)
     photo = None
     if self._editor is not None:
       photo = self._editor.edited_photo(edited)
@@ -86,10 +88,7 @@ class EditWriter:
 
   def _strip(self, edited, photo):
     """Pictures by name: the face and its edit, as rendered and as photo."""
-    views = [
-      face_views.draw_rendering(self._model, code).over()
-      for code in (self._source.code, edited)
-    ]
+    views = [self._render(code) for code in (self._source.code, edited)]
     pictures = {"reconstruction": views[0], "edited": views[1]}
     if photo is None:
       return pictures
@@ -99,6 +98,11 @@ class EditWriter:
       alignment.crop(photo, around, face_views.VIEW_SIZE) for photo in photos
     )
     return {"photo": before, **pictures, "photo_edited": after}
+
+  def _render(self, code):
+    return face_views.draw_rendering(
+      self._model, code, self._source.field_of_view
+    ).over()
 
   def _mesh(self, edited):
     model, source = self._model, self._source
@@ -112,7 +116,12 @@ class EditWriter:
     if not all(map(np.array_equal, *map(jax.tree.leaves, (lit, source.code)))):
       photo = self._editor.edited_photo(lit)
     return face_files.textured_mesh(
-      model, photo, source.face, lit, shown=edited
+      model,
+      photo,
+      source.face,
+      lit,
+      shown=edited,
+      field_of_view=source.field_of_view,
     )
 
   def write_sweep(
@@ -146,7 +155,7 @@ class EditWriter:
     frames = [jax.tree.map(np.asarray, code) for code in frames]
     if self._editor is not None:
       return [self._editor.edited_view(f, _SWEEP_SIZE) for f in frames]
-    return [face_views.draw_rendering(self._model, f).over() for f in frames]
+    return [self._render(frame) for frame in frames]
 
 
 def _write_film(path, pictures, rate):

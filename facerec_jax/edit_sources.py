@@ -19,6 +19,7 @@ from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import reading
 from facerec_jax.photos import tracking
 from facerec_jax.photos import video
+from facerec_jax.render import geometry
 from facerec_jax.results import codes
 
 FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
@@ -35,11 +36,13 @@ class Source(NamedTuple):
     code: of the face.
     photo: [H, W, 3] uint8 that shows it, or None.
     face: where, or None.
+    field_of_view: of that photograph, see `geometry.dolly_zoom`, radians.
   """
 
   code: code_vector.CodeVector
   photo: np.ndarray | None = None
   face: detection.Face | None = None
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW
 
 
 class SourceReader:
@@ -83,7 +86,9 @@ class SourceReader:
     """
     path = pathlib.Path(path)
     if path.suffix == ".json":
-      return Source(self._read_code(path)[0])
+      code, content = self._read_code(path)
+      view = codes.field_of_view(path, content)
+      return Source(code, field_of_view=view)
     photo = reading.read_photo(path)
     faces = detection.detect_faces(
       photo, detector=self._detector, predictor=self._predictor
@@ -96,7 +101,8 @@ class SourceReader:
     result = reconstruction.reconstruct(
       self._encoder, photo, face, refiner=self._refiner
     )
-    return Source(jax.tree.map(np.asarray, result.code), photo, face)
+    code = jax.tree.map(np.asarray, result.code)
+    return Source(code, photo, face, result.field_of_view)
 
   def read_code_in(self, path: pathlib.Path, photo: pathlib.Path) -> Source:
     """Reads a code.json, and the photograph that it was read from.
@@ -117,7 +123,8 @@ class SourceReader:
       ) from error
     box = alignment.square_box(square, "none")
     face = detection.Face(box, 1.0, "none", points)
-    return Source(code, reading.read_photo(photo), face)
+    view = codes.field_of_view(path, content)
+    return Source(code, reading.read_photo(photo), face, view)
 
   def _read_code(self, path):
     like = self._encoder.layout.neutral()

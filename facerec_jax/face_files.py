@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 
 import numpy as np
 
 from facerec_jax import reconstruction
-from facerec_jax import trained_expression
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
 from facerec_jax.photos import alignment
 from facerec_jax.photos import detection
+from facerec_jax.render import geometry
 from facerec_jax.results import atlas as atlases
 from facerec_jax.results import codes
 from facerec_jax.results import face_mesh
 from facerec_jax.results import face_views
 from facerec_jax.results import figures
 from facerec_jax.results import meshes
-from facerec_jax.results import report
 from facerec_jax.results import texture as textures
 from facerec_jax.results import viewer
 from facerec_jax.synthesis import emotions
@@ -55,13 +55,14 @@ def write_face(
   """
   folder.mkdir(parents=True, exist_ok=True)
   model, code = encoder.model, result.code
-  _write_meshes(folder, model, photo, face, code)
+  _write_meshes(folder, model, photo, face, result)
   photometric_error = _write_pictures(folder, model, photo, face, result)
   facts = {
     "box": face.box,
     "detector": face.detector,
     "score": face.score,
     "pose_degrees": np.degrees(np.asarray(code.rotation)),
+    codes.FIELD_OF_VIEW: math.degrees(result.field_of_view),
     "landmark_error": result.landmark_error,
     "photometric_error": photometric_error,
   }
@@ -86,14 +87,16 @@ def write_face(
   return facts
 
 
-def _write_meshes(folder, model, photo, face, code):
-  mesh = textured_mesh(model, photo, face, code)
+def _write_meshes(folder, model, photo, face, result):
+  mesh = textured_mesh(
+    model, photo, face, result.code, field_of_view=result.field_of_view
+  )
   for ending in ("glb", "obj", "ply"):
     meshes.write_mesh(folder / f"mesh.{ending}", mesh)
   viewer.write_viewer(
     folder / "viewer.html",
     mesh,
-    code,
+    result.code,
     title=folder.parent.name,
     presets=_emotions(model),
     limits=_SLIDER_LIMITS[model.expression_kind],
@@ -107,6 +110,7 @@ def textured_mesh(
   code: code_vector.CodeVector,
   *,
   shown: code_vector.CodeVector | None = None,
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
 ) -> face_mesh.Mesh:
   """The mesh of a face, with a texture from its photograph.
 
@@ -116,6 +120,7 @@ def textured_mesh(
     face: of the photo.
     code: in the reference camera of the face's square.
     shown: an edit of the code, whose shape the mesh gets; None for the same.
+    field_of_view: of the photograph, see `geometry.dolly_zoom`, radians.
 
   Returns:
     The mesh.
@@ -133,6 +138,7 @@ def textured_mesh(
     inside=_inside(photo, around, textures.SIZE),
     sides=face_views.VIEW_SIDES,
     landmarks=points,
+    field_of_view=field_of_view,
   )
   texture = textures.bake(model, atlas, code, view)
   return face_mesh.of_face(model, atlas, shown, texture)
@@ -157,7 +163,7 @@ def _emotions(model):
 
 
 def _write_pictures(folder, model, photo, face, result):
-  views = face_views.draw(model, result.code)
+  views = face_views.draw(model, result.code, result.field_of_view)
   around = surroundings(face)
   view = alignment.crop(photo, around, face_views.VIEW_SIZE)
   inside = _inside(photo, around, face_views.VIEW_SIZE)
@@ -191,66 +197,3 @@ def _inside(photo, square, size):
   return ((rows >= 0) & (rows <= height))[:, None] & (
     (columns >= 0) & (columns <= width)
   )
-
-
-def face_section(title: str, folder: str, facts: dict) -> report.Section:
-  """The part of a report page that shows a face.
-
-  Args:
-    title: heading.
-    folder: of `write_face`, relative to the page.
-    facts: from `write_face`.
-  """
-  captions = {
-    "photo": "photograph",
-    "overlay": "reconstruction over it",
-    "face": "face alone over it",
-    "before": "what the encoder read, before refinement",
-    "rendering": "reconstruction",
-    "geometry": "geometry alone",
-    "left": "turned left, own light",
-    "right": "turned right, own light",
-    "input": "what the encoder read",
-  }
-  pitch, yaw, roll = facts["pose_degrees"]
-  rows = [
-    ("Pose", f"pitch {pitch:+.1f}°, yaw {yaw:+.1f}°, roll {roll:+.1f}°"),
-    ("Colour difference", f"{100 * facts['photometric_error']:.1f} % of white"),
-    ("Found by", f"{facts['detector']}, score {facts['score']:.2f}"),
-  ]
-  if facts["landmark_error"] is not None:
-    error = f"{100 * facts['landmark_error']:.1f} % of the eyes' outer width"
-    rows.insert(1, ("Landmark distance", error))
-  if "shown_expression" in facts:
-    named = trained_expression.format_description(facts["shown_expression"])
-    rows.insert(0, ("Expression", named))
-  refined = facts.get("refinement")
-  if refined is None:
-    del captions["before"]
-  else:
-    rows.insert(1, ("Refinement", _improvement(refined)))
-  names = ("mesh.glb", "mesh.obj", "mesh.ply", "code.json", "code.npz")
-  links = [("3D view", "viewer.html"), *zip(names, names, strict=True)]
-  return report.Section(
-    title=title,
-    figures=tuple(
-      report.Figure(f"{folder}/{name}.png", caption)
-      for name, caption in captions.items()
-    ),
-    facts=tuple(rows),
-    files=tuple((label, f"{folder}/{name}") for label, name in links),
-  )
-
-
-def _improvement(refined):
-  before, after = refined["before"], refined["after"]
-  parts = [f"{refined['steps']} steps"]
-  for name, label in (
-    ("landmark_error", "landmarks"),
-    ("photometric_error", "colour"),
-  ):
-    if name in before:
-      parts.append(
-        f"{label} {100 * before[name]:.1f} % → {100 * after[name]:.1f} %"
-      )
-  return ", ".join(parts)

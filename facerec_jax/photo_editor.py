@@ -26,6 +26,7 @@ class PhotoEditor:
     code: code_vector.CodeVector,
     square: alignment.Square,
     landmarks: np.ndarray | None = None,
+    field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
   ):
     """Prepares a face.
 
@@ -35,6 +36,7 @@ class PhotoEditor:
       code: of the face in the photograph.
       square: that the code refers to.
       landmarks: [68, 2] detected points, px of the photograph, or None.
+      field_of_view: of the photograph, see `geometry.dolly_zoom`, radians.
     """
     side = max(round(SIDES * square.side), 2)
     # At whole pixels, so that the view is the photograph itself.
@@ -47,11 +49,16 @@ class PhotoEditor:
     sides = side / square.side
     reference = geometry.reference_camera(size)
     middle = alignment.to_crop(square.center, self._square, size)
-    camera = geometry.Camera(
+    self._camera = geometry.Camera(
       reference.focal / sides, jnp.asarray(middle, jnp.float32)
     )
-    self._warp = face_warp.Warp(model, camera, code, landmarks)
+    self._field_of_view = field_of_view
+    self._warp = face_warp.Warp(model, *self._place(code), landmarks)
     self._skin = blending.skin_mask(self.view(size), self._warp.landmarks)
+
+  def _place(self, code):
+    """The camera of the view, and a code in its frame."""
+    return geometry.dolly_zoom(self._camera, code, self._field_of_view)
 
   def view(self, size: int) -> np.ndarray:
     """The surroundings of the face in the photograph, [size, size, 3] uint8."""
@@ -77,5 +84,5 @@ class PhotoEditor:
     return result
 
   def _blend(self, view, edited):
-    maps = self._warp(edited)
+    maps = self._warp(self._place(edited)[1])
     return blending.blend(view, maps, self._skin)

@@ -21,6 +21,7 @@ from absl import logging
 
 from facerec_jax import app
 from facerec_jax import face_files
+from facerec_jax import face_report
 from facerec_jax import messages
 from facerec_jax import photo_flags
 from facerec_jax import reconstruction
@@ -240,7 +241,7 @@ def _sections(record) -> Iterator[report.Section]:
     if several:
       title += f", face {index + 1} of {len(record['faces'])}"
     if face["status"] == DONE:
-      yield face_files.face_section(title, face["folder"], face)
+      yield face_report.face_section(title, face["folder"], face)
     else:
       yield report.Section(title, problems=(face["message"],))
 

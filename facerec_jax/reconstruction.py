@@ -46,6 +46,8 @@ class Reconstruction:
   Attributes:
     image: [S, S, 3] sRGB, what the encoder saw.
     code: in the reference camera of that image.
+    field_of_view: of the camera that took it, see `geometry.dolly_zoom`,
+      radians; the reference camera's where nothing is known of it.
     landmarks: [68, 2] the model's own points, pixels of the photograph.
     landmark_error: their mean distance from the detected ones, in outer-canthal
       distances; None without detected ones.
@@ -59,13 +61,15 @@ class Reconstruction:
   code: code_vector.CodeVector
   landmarks: np.ndarray
   landmark_error: float | None
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW
   start: code_vector.CodeVector | None = None
   refinement: dict | None = None
   shown: dict | None = None
 
 
 @jax.jit
-def _project_landmarks(model, camera, code):
+def _project_landmarks(model, camera, code, field_of_view):
+  camera, code = geometry.dolly_zoom(camera, code, field_of_view)
   return renderer.project_landmarks(model, camera, code)
 
 
@@ -100,9 +104,9 @@ def reconstruct(
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
   code = start = encoder.layout.unflatten(flat)
-  facts = None
+  facts, view = None, geometry.REFERENCE_FIELD_OF_VIEW
   if refiner is not None:
-    flat, facts = refiner(photo, face, flat)
+    flat, view, facts = refiner(photo, face, flat)
     code = encoder.layout.unflatten(flat)
   shown = None
   if recognizer is not None:
@@ -110,7 +114,7 @@ def reconstruct(
     named = code if recognizer.refine_steps else start
     shown = recognizer.predict(np.asarray(named.expression)[None]).describe(0)
   points = _project_landmarks(
-    encoder.model, geometry.reference_camera(size), code
+    encoder.model, geometry.reference_camera(size), code, view
   )
   points = alignment.from_crop(np.asarray(points), face.square, size)
   error = None
@@ -121,6 +125,7 @@ def reconstruct(
     code,
     points,
     error,
+    view,
     start=None if refiner is None else start,
     refinement=facts,
     shown=shown,

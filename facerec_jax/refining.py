@@ -18,6 +18,7 @@ from facerec_jax.photos import masking
 from facerec_jax.render import geometry
 from facerec_jax.render import renderer
 from facerec_jax.training import code_prior
+from facerec_jax.training import lenses
 from facerec_jax.training import refinement
 from facerec_jax.training import self_supervision
 
@@ -51,13 +52,16 @@ class Outcome(NamedTuple):
 
   Attributes:
     flat: [D].
-    facts: steps, and errors before and after: `energy` (nats),
-      `photometric_error` (mean absolute sRGB difference inside the mask), and
-      `landmark_error` (points 17-67, outer-canthal distances) where landmarks
-      were detected.
+    field_of_view: that goes with it, see `geometry.dolly_zoom`, radians.
+    facts: steps; `blur` of the photograph if its lens was fitted (standard
+      deviation, share of the square's side); errors before and after: `energy`
+      (nats), `photometric_error` (mean absolute sRGB difference inside the
+      mask), and `landmark_error` (points 17-67, outer-canthal distances) where
+      landmarks were detected.
   """
 
   flat: np.ndarray
+  field_of_view: float
   facts: dict[str, Any]
 
 
@@ -70,6 +74,7 @@ class Refiner:
     layout: of the flat codes.
     schedule: steps.
     whitening: [n, n] of the encoder's mistakes, see `refinement.refine`.
+    fit_lens: whether perspective and blur of a photograph are fitted, too.
     objective: knobs.
   """
 
@@ -77,6 +82,7 @@ class Refiner:
   layout: code_vector.CodeLayout
   schedule: refinement.Schedule
   whitening: jax.Array | None = None
+  fit_lens: bool = True
   objective: self_supervision.Objective = self_supervision.DEFAULT
 
   def __call__(
@@ -112,17 +118,18 @@ class Refiner:
         schedule=self.schedule,
         objective=self.objective,
         whitening=self.whitening,
+        fit_lens=self.fit_lens,
       )
     )
     has_landmarks = points is not None
-    return Outcome(
-      refined.flat,
-      {
-        "steps": self.schedule.steps,
-        "before": _errors(refined.before, has_landmarks),
-        "after": _errors(refined.after, has_landmarks),
-      },
-    )
+    view, lens = _describe(refined.lens)
+    facts = {
+      "steps": self.schedule.steps,
+      **lens,
+      "before": _errors(refined.before, has_landmarks),
+      "after": _errors(refined.after, has_landmarks),
+    }
+    return Outcome(refined.flat, view, facts)
 
   def _target(self, photo, square, points, flat):
     """The photograph as the objective wants it."""
@@ -146,6 +153,14 @@ def _own_points(scene, code):
   return renderer.project_landmarks(scene.model, scene.camera, code)
 
 
+def _describe(lens):
+  """The field of view, radians, and what else is known of a lens."""
+  if lens is None:
+    return geometry.REFERENCE_FIELD_OF_VIEW, {}
+  blur = lenses.blur_width(lens, IMAGE_SIZE) / IMAGE_SIZE
+  return float(lenses.field_of_view(lens)), {"blur": float(blur)}
+
+
 def _errors(terms, has_landmarks):
   errors = {
     "energy": float(terms["energy"]),
@@ -156,12 +171,16 @@ def _errors(terms, has_landmarks):
   return errors
 
 
-def create(encoder: Encoder, steps: int) -> Refiner | None:
+def create(
+  encoder: Encoder, steps: int, *, film: bool = False
+) -> Refiner | None:
   """Prepares the refinement of an encoder's codes.
 
   Args:
     encoder: that will read the codes.
     steps: of gradient descent for each face.
+    film: whether the faces are of a film: one lens took all frames, which a fit
+      of each would make tremble.
 
   Returns:
     The refiner; None for 0 steps.
@@ -178,6 +197,7 @@ def create(encoder: Encoder, steps: int) -> Refiner | None:
     encoder.layout,
     refinement.Schedule(steps),
     whitening=_whitening(encoder),
+    fit_lens=not film,
   )
 
 

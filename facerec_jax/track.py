@@ -93,7 +93,7 @@ def _reader(encoder):
     detector=photo_flags.DETECTOR.value,
     predictor=photo_flags.load_predictor(),
   )
-  refiner = refining.create(encoder, photo_flags.refine_steps(0))
+  refiner = refining.create(encoder, photo_flags.refine_steps(0), film=True)
   return video_tracking.FaceReader(encoder, tracker, smoother, refiner)
 
 

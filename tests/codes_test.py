@@ -56,6 +56,18 @@ def test_units_follow_the_kind_of_model(tmp_path):
   assert content["expression_names"] == ["a", "b", "c", "d"]
 
 
+def test_a_file_may_say_what_camera_took_its_photograph():
+  content = {codes.FIELD_OF_VIEW: 12.5}
+  assert codes.field_of_view("a", content) == pytest.approx(math.radians(12.5))
+  assert codes.field_of_view("a", {}) == pytest.approx(math.radians(22))
+  for wrong in (0, -3.0, 180, "wide", None):
+    with pytest.raises(
+      codes.CodeFileError,
+      match=f"^a: field_of_view_degrees is {wrong!r}, wanted 0 to 180$",
+    ):
+      codes.field_of_view("a", {codes.FIELD_OF_VIEW: wrong})
+
+
 def test_what_is_not_finite_becomes_null(tmp_path):
   path = tmp_path / "a.json"
   codes.write_json(path, {"x": math.nan, "y": np.array([1.5, np.inf])})

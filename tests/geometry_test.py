@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facerec_jax.face import code_vector
 from facerec_jax.face import incidence as incidence_lib
 from facerec_jax.render import geometry
 
@@ -93,3 +94,61 @@ def test_zero_vector_has_a_finite_unit_vector_and_slope():
   )
   assert value == 0
   assert jnp.isfinite(slope).all()
+
+
+@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.given(
+  degrees=st.floats(8, 60),
+  x=st.floats(-60, 60),
+  y=st.floats(-60, 60),
+  z=st.floats(-900, -350),
+)
+def test_dolly_zoom_moves_no_point_of_the_models_own_plane(degrees, x, y, z):
+  camera = geometry.reference_camera(224)
+  code = code_vector.CodeLayout(0, 0, 0).neutral()
+  code = code.replace(translation=jnp.array([x, y, z]))
+  zoomed, moved = geometry.dolly_zoom(camera, code, jnp.deg2rad(degrees))
+  plane = jnp.array([[0.0, 0.0, 0.0], [50.0, -70.0, 0.0]])
+  before = geometry.project(camera, plane + code.translation)
+  after = geometry.project(zoomed, plane + moved.translation)
+  np.testing.assert_allclose(after, before, atol=2e-3)
+  view = 2 * jnp.arctan(112 / zoomed.focal)
+  np.testing.assert_allclose(jnp.rad2deg(view), degrees, rtol=1e-5)
+
+
+def test_a_wide_view_makes_noses_large():
+  camera = geometry.reference_camera(224)
+  code = code_vector.CodeLayout(0, 0, 0).neutral()
+  nose = jnp.array([[0.0, 0.0, 20.0], [10.0, 0.0, 20.0]])
+
+  def width(degrees):
+    zoomed, moved = geometry.dolly_zoom(camera, code, jnp.deg2rad(degrees))
+    pixels = geometry.project(zoomed, nose + moved.translation)
+    return float(pixels[1, 0] - pixels[0, 0])
+
+  assert width(60.0) > width(22.0) > width(8.0)
+
+
+def test_views_of_more_of_the_image_keep_the_perspective():
+  """A camera that shows more shows the reference camera's image within."""
+  reference = geometry.reference_camera(200)
+  wider = reference.replace(focal=reference.focal / 1.25)
+  code = code_vector.CodeLayout(0, 0, 0).neutral()
+  points = jnp.array([[30.0, -40.0, 25.0], [-70.0, 60.0, -90.0]])
+
+  def seen(camera):
+    camera, moved = geometry.dolly_zoom(camera, code, math.radians(40.0))
+    pixels = geometry.project(camera, points + moved.translation)
+    return np.asarray(pixels - camera.center)
+
+  np.testing.assert_allclose(1.25 * seen(wider), seen(reference), rtol=1e-5)
+
+
+def test_the_reference_perspective_changes_nothing():
+  camera = geometry.reference_camera(96)
+  code = code_vector.CodeLayout(0, 0, 0).neutral()
+  same, still = geometry.dolly_zoom(
+    camera, code, geometry.REFERENCE_FIELD_OF_VIEW
+  )
+  np.testing.assert_allclose(same.focal, camera.focal, rtol=1e-6)
+  np.testing.assert_allclose(still.translation, code.translation, rtol=1e-6)

@@ -62,6 +62,26 @@ def test_an_expression_moves_the_photograph_as_the_face_moves(scene):
   np.testing.assert_array_equal(result[far], photo[far])
 
 
+def test_edits_keep_the_perspective_of_the_photograph(scene):
+  model, code, _, _ = scene
+  edited = code.replace(expression=jnp.array([2.0, -2.0, 2.0, 1.0]))
+  photo, wanted = (
+    scenes.photograph(model, shown, SQUARE, 240, 260, degrees=8.0)[0]
+    for shown in (code, edited)
+  )
+  known, unknown = (
+    photo_editor.PhotoEditor(model, photo, code, SQUARE, **view)
+    for view in ({"field_of_view": np.deg2rad(8.0)}, {})
+  )
+  differences = [
+    np.abs(editor.edited_photo(edited).astype(float) - wanted).mean()
+    for editor in (known, unknown)
+  ]
+  still = np.abs(photo.astype(float) - wanted).mean()
+  assert differences[0] < 0.7 * still
+  assert differences[0] < 0.9 * differences[1]
+
+
 def test_light_changes_the_face_and_not_its_surroundings(scene):
   model, code, photo, editor = scene
   light = light_presets.by_name("left")

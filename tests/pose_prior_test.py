@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.render import geometry
 from facerec_jax.synthesis import pose_prior
@@ -105,39 +104,6 @@ def test_jitter_has_the_given_spread():
   np.testing.assert_allclose(
     drawn.std(axis=0), 0.955 * np.array([0.03, 0.03, 0.1]), rtol=0.05
   )
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-  degrees=st.floats(8, 60),
-  x=st.floats(-60, 60),
-  y=st.floats(-60, 60),
-  z=st.floats(-900, -350),
-)
-def test_dolly_zoom_moves_no_point_of_the_models_own_plane(degrees, x, y, z):
-  camera = geometry.reference_camera(224)
-  code = code_vector.CodeLayout(0, 0, 0).neutral()
-  code = code.replace(translation=jnp.array([x, y, z]))
-  zoomed, moved = pose_prior.dolly_zoom(camera, code, jnp.deg2rad(degrees))
-  plane = jnp.array([[0.0, 0.0, 0.0], [50.0, -70.0, 0.0]])
-  before = geometry.project(camera, plane + code.translation)
-  after = geometry.project(zoomed, plane + moved.translation)
-  np.testing.assert_allclose(after, before, atol=2e-3)
-  view = 2 * jnp.arctan(112 / zoomed.focal)
-  np.testing.assert_allclose(jnp.rad2deg(view), degrees, rtol=1e-5)
-
-
-def test_a_wide_view_makes_noses_large():
-  camera = geometry.reference_camera(224)
-  code = code_vector.CodeLayout(0, 0, 0).neutral()
-  nose = jnp.array([[0.0, 0.0, 20.0], [10.0, 0.0, 20.0]])
-
-  def width(degrees):
-    zoomed, moved = pose_prior.dolly_zoom(camera, code, jnp.deg2rad(degrees))
-    pixels = geometry.project(zoomed, nose + moved.translation)
-    return float(pixels[1, 0] - pixels[0, 0])
-
-  assert width(60.0) > width(22.0) > width(8.0)
 
 
 def test_fields_of_view():

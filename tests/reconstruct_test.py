@@ -1,6 +1,7 @@
 """The app: faces land where they are, and no photograph stops the others."""
 
 import json
+import math
 import pathlib
 import types
 
@@ -94,17 +95,22 @@ def make_encoder(model, code, **changes):
   return types.SimpleNamespace(**fields | changes)
 
 
-def photograph(model, code, square, height, width):
+def photograph(model, code, square, height, width, degrees=22.0):
   """A photo with the face in a square of it, and its landmarks there.
 
-  Rendered by a camera of the whole photo: the reference camera, enlarged and
-  moved. Independent of crop and its inverse.
+  Rendered by a camera of the whole photo, which sees the square under an angle;
+  the code is that of a face as large at 22 degrees. Independent of crop and its
+  inverse, and of `dolly_zoom`.
   """
-  reference = geometry.reference_camera(SIZE)
-  camera = geometry.Camera(
-    reference.focal * square.side / SIZE,
-    jnp.asarray(square.center, jnp.float32),
+  focal, usual = (
+    square.side / 2 / math.tan(math.radians(angle) / 2)
+    for angle in (degrees, 22.0)
   )
+  camera = geometry.Camera(
+    jnp.float32(focal), jnp.asarray(square.center, jnp.float32)
+  )
+  x, y, z = code.translation
+  code = code.replace(translation=jnp.array([x, y, z * focal / usual]))
   full = render(model, camera, code, height=height, width=width)
   image = np.asarray(color.linear_to_srgb(full.image))
   image = np.where(np.asarray(full.mask)[..., None], image, 0.6)
@@ -182,6 +188,42 @@ def test_face_lands_where_it_is(tmp_path, monkeypatch, model, code, scene):
   behind = np.asarray(Image.open(folder / "photo.png")).astype(float)
   assert np.abs(overlay - behind).mean() < 1.0
   assert content["photometric_error"] < 0.01
+
+
+def test_a_lens_of_its_own_is_drawn_as_it_is(
+  tmp_path, monkeypatch, model, code
+):
+  square = alignment.Square(np.array([210.0, 150.5]), 190.0)
+  photo, points = photograph(model, code, square, 300, 400, degrees=9.0)
+  # Without points, whose framing another perspective changes.
+  face = detection.Face(alignment.square_box(square, "none"), 1.0, "none")
+  errors = {"photometric_error": 0.0}
+
+  def refiner(photo, face, flat):
+    facts = {"steps": 1, "before": errors, "after": errors}
+    return refining.Outcome(flat, math.radians(9.0), facts)
+
+  found = []
+  for name, fit in (("known", refiner), ("unknown", None)):
+    find(monkeypatch, [[face]])
+    output = tmp_path / name
+    reconstruct.reconstruct_photos(
+      make_encoder(model, code),
+      [save(tmp_path, "one.png", photo)],
+      output,
+      predictor=no_predictor,
+      refiner=fit,
+    )
+    text = (output / "one/face_0/code.json").read_text("utf-8")
+    found.append(json.loads(text))
+  known, unknown = found
+  assert known["field_of_view_degrees"] == pytest.approx(9.0)
+  assert unknown["field_of_view_degrees"] == pytest.approx(22.0)
+  np.testing.assert_allclose(known["landmarks68"], points, atol=0.1)
+  assert np.abs(unknown["landmarks68"] - points).max() > 1.0
+  assert known["photometric_error"] < unknown["photometric_error"]
+  page = (tmp_path / "known/index.html").read_text("utf-8")
+  assert "9° across the square" in page
 
 
 def test_wrong_place_is_seen_in_the_errors(
@@ -286,7 +328,7 @@ def test_expressions_are_named_from_the_codes_that_networks_know(
     make_encoder(model, code),
     photo,
     face,
-    refiner=lambda photo, face, flat: (flat + 1, {}),
+    refiner=lambda photo, face, flat: refining.Outcome(flat + 1, 0.4, {}),
     recognizer=types.SimpleNamespace(
       predict=predict, refine_steps=100 * learned_from_refined
     ),

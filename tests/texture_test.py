@@ -49,29 +49,43 @@ def posed(yaw=0.0, **changes):
   )
 
 
+def take(code, degrees):
+  """Camera and code of a photograph whose square is seen under an angle."""
+  focal, usual = (
+    PIXELS / 2 / jnp.tan(jnp.deg2rad(angle) / 2) for angle in (degrees, 22.0)
+  )
+  camera = geometry.Camera(focal / SIDES, jnp.full(2, PIXELS / 2))
+  x, y, z = code.translation
+  moved = jnp.stack([x, y, z * focal / usual])
+  return camera, code.replace(translation=moved)
+
+
 @jax.jit
-def shoot(model, code):
-  camera = geometry.reference_camera(PIXELS)
-  camera = camera.replace(focal=camera.focal / SIDES)
+def shoot(model, code, degrees=22.0):
+  camera, code = take(code, degrees)
   return renderer.render(model, camera, code, height=PIXELS, width=PIXELS)
 
 
-def photograph(model, code, *, repaint=None):
+def photograph(model, code, degrees=22.0, *, repaint=None):
   """A view of a face before a blue wall; `repaint` changes its colours."""
-  full = shoot(model, code)
+  full = shoot(model, code, degrees)
   image = np.asarray(color.linear_to_srgb(full.image))
   if repaint is not None:
     image = repaint(image)
   mask = np.asarray(full.mask)
   image = np.where(mask[..., None], image, BACKGROUND).astype(np.float32)
-  return texture.View(image, np.ones_like(mask), SIDES)
+  return texture.View(
+    image,
+    np.ones_like(mask),
+    SIDES,
+    field_of_view=np.deg2rad(degrees),
+  )
 
 
 @jax.jit
-def places(model, code):
+def places(model, code, degrees):
   """Texture coordinates at each pixel, [P, P, 2], and where the face is."""
-  camera = geometry.reference_camera(PIXELS)
-  camera = camera.replace(focal=camera.focal / SIDES)
+  camera, code = take(code, degrees)
   points = renderer.posed_vertices(model, code)
   screen = jnp.c_[geometry.project(camera, points), -points[:, 2]]
   ids = rasterizer.rasterize(
@@ -83,8 +97,8 @@ def places(model, code):
   return uv.T.reshape(PIXELS, PIXELS, 2), ids >= 0
 
 
-def render_textured(model, code, image):
-  uv, mask = map(np.asarray, places(model, code))
+def render_textured(model, code, image, degrees=22.0):
+  uv, mask = map(np.asarray, places(model, code, degrees))
   columns, rows = uv[..., 0] * SIZE - 0.5, (1 - uv[..., 1]) * SIZE - 0.5
   seen = cv2.remap(image, columns, rows, cv2.INTER_LINEAR)
   return seen / 255, mask
@@ -100,17 +114,21 @@ def center_of(mask, margin):
   return cv2.erode(mask.astype(np.uint8), np.ones((width, width))) > 0
 
 
-def test_what_is_seen_comes_back_in_the_same_pose(model):
+@pytest.mark.parametrize("degrees", (22.0, 9.0))
+def test_what_is_seen_comes_back_in_the_same_pose(model, degrees):
   code = posed(yaw=0.3)
   # Colours that the model's albedo does not have.
-  view = photograph(model, code, repaint=lambda image: image[..., ::-1] ** 1.2)
-  seen, mask = render_textured(model, code, bake(model, code, view))
+  view = photograph(
+    model, code, degrees, repaint=lambda image: image[..., ::-1] ** 1.2
+  )
+  image = bake(model, code, view)
+  seen, mask = render_textured(model, code, image, degrees)
   error = np.abs(seen - view.image).mean(axis=-1)
   # Between the eyes and the chin; the rest of the head is seldom photographed.
-  face = np.asarray(shoot(model, code).normals)[..., 2] > 0.75
+  face = np.asarray(shoot(model, code, degrees).normals)[..., 2] > 0.75
   face &= center_of(mask, 4)
   points = np.asarray(
-    renderer.project_landmarks(model, view.camera, code), np.float32
+    renderer.project_landmarks(model, *view.place(code)), np.float32
   )
   hull = np.zeros(mask.shape, np.uint8)
   cv2.fillConvexPoly(hull, cv2.convexHull(np.round(points[17:]).astype(int)), 1)
@@ -155,7 +173,7 @@ def test_texture_is_bent_to_the_detected_points(model):
   shift = np.array([6.0, -4.0])
   matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
   moved = cv2.warpAffine(view.image, matrix, (PIXELS, PIXELS))
-  points = np.asarray(renderer.project_landmarks(model, view.camera, code))
+  points = np.asarray(renderer.project_landmarks(model, *view.place(code)))
   aside = view._replace(image=moved, landmarks=points + shift)
   straight = bake(model, code, view._replace(landmarks=points))
   difference = np.abs(bake(model, code, aside).astype(int) - straight)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from facerec_jax import app
+from facerec_jax import refining
 from facerec_jax import track
 from facerec_jax.results import video_file
 from tests import reconstruct_test as scenes
@@ -118,13 +119,15 @@ def test_limits_and_no_overlay(tmp_path, monkeypatch, film):
 def test_each_frame_is_refined(tmp_path, monkeypatch, film):
   places = []
 
-  def create(encoder, steps):
+  def create(encoder, steps, *, film):
+    assert film
+
     def refine(photo, face, flat):
       places.append(face.landmarks[30, 0])
       assert photo.shape == (240, 320, 3) and steps == 5
       code = encoder.layout.unflatten(flat)
       code = code.replace(expression=0 * code.expression + 0.25)
-      return np.asarray(encoder.layout.flatten(code)), {}
+      return refining.Outcome(encoder.layout.flatten(code), 0.4, {})
 
     return refine
 

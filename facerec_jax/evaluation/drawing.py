@@ -25,20 +25,26 @@ _SHOWN = 4
 
 
 def draw(
-  model: morphable_model.MorphableModel, code: code_vector.CodeVector
+  model: morphable_model.MorphableModel,
+  code: code_vector.CodeVector,
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
 ) -> face_views.View:
   """Renders a code, without batch axes, as the encoder's square shows it.
 
   The view has SIZE pixels a side.
   """
-  return face_views.View(*map(np.asarray, _render(model, code)))
+  drawn = _render(model, code, field_of_view)
+  return face_views.View(*map(np.asarray, drawn))
 
 
 @jax.jit
-def _render(model, code):
+def _render(model, code, field_of_view):
+  camera, code = geometry.dolly_zoom(
+    geometry.reference_camera(SIZE), code, field_of_view
+  )
   full = renderer.render(
     model,
-    geometry.reference_camera(SIZE),
+    camera,
     code,
     height=SIZE,
     width=SIZE,

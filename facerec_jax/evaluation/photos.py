@@ -118,14 +118,15 @@ def _measure(encoder, name, photo, faces, annotation, refiner):
   face = choose(faces, annotation)
   result = reconstruction.reconstruct(encoder, photo, face, refiner=refiner)
   mean_code = encoder.layout.unflatten(encoder.state.code_mean)
+  usual = geometry.REFERENCE_FIELD_OF_VIEW
   view = alignment.crop(photo, face.square, drawing.SIZE)
   points, values = [], []
-  for code in (result.code, mean_code):
-    own = _project(encoder.model, code)
+  for code, lens in ((result.code, result.field_of_view), (mean_code, usual)):
+    own = _project(encoder.model, code, lens)
     points.append(
       alignment.from_crop(np.asarray(own), face.square, drawing.SIZE)
     )
-    drawn = drawing.draw(encoder.model, code)
+    drawn = drawing.draw(encoder.model, code, lens)
     values.append(
       _landmark_errors(points[-1], face, annotation)
       | {"photometric": _photometric(view, drawn, face, points[-1])}
@@ -141,8 +142,10 @@ def _measure(encoder, name, photo, faces, annotation, refiner):
 
 
 @jax.jit
-def _project(model, code):
-  camera = geometry.reference_camera(drawing.SIZE)
+def _project(model, code, field_of_view):
+  camera, code = geometry.dolly_zoom(
+    geometry.reference_camera(drawing.SIZE), code, field_of_view
+  )
   return renderer.project_landmarks(model, camera, code)
 
 
@@ -186,8 +189,9 @@ def _picture(encoder, view, face, result, annotation):
   shape = drawing.draw(
     studio.clay(encoder.model),
     result.code.replace(illumination=jnp.asarray(light)),
+    result.field_of_view,
   )
-  drawn = drawing.draw(encoder.model, result.code)
+  drawn = drawing.draw(encoder.model, result.code, result.field_of_view)
   return [figures.to_bytes(view), marked, drawn.over(view), shape.over(view)]
 
 

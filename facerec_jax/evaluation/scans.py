@@ -117,7 +117,7 @@ def _measure(encoder, meter, name, photo, faces, scan, refiner):
   heat = heat_maps.heat_view(
     encoder.model, points, found.vertex, limit=_LIMIT, size=drawing.SIZE
   )
-  drawn = drawing.draw(encoder.model, result.code)
+  drawn = drawing.draw(encoder.model, result.code, result.field_of_view)
   example = outcome.Example(
     name,
     found.errors,

@@ -9,6 +9,7 @@ from flax import struct
 import jax
 import jax.numpy as jnp
 
+from facerec_jax.face import code_vector
 from facerec_jax.face import incidence as incidence_lib
 from facerec_jax.render import linear_maps
 
@@ -52,6 +53,28 @@ def camera_from_field_of_view(field_of_view, image_size: int) -> Camera:
   half = image_size / 2
   focal = half / jnp.tan(jnp.asarray(field_of_view, jnp.float32) / 2)
   return Camera(focal=focal, center=jnp.full(2, half, jnp.float32))
+
+
+def dolly_zoom(
+  camera: Camera, code: code_vector.CodeVector, field_of_view
+) -> tuple[Camera, code_vector.CodeVector]:
+  """Changes the perspective and keeps the face where it is in the image.
+
+  The focal length and the distance change by one factor, so that position and
+  size of the face in the image, hence the code, stay.
+
+  Args:
+    camera: the reference camera, or one that shows more or less of its image.
+    code: in its frame, without batch axes.
+    field_of_view: [] of the reference camera's image as it is wanted, radians.
+
+  Returns:
+    (camera, code) to render with; the label stays the code that was given.
+  """
+  factor = math.tan(REFERENCE_FIELD_OF_VIEW / 2) / jnp.tan(field_of_view / 2)
+  stretch = jnp.stack([jnp.ones(()), jnp.ones(()), factor])
+  moved = code.replace(translation=code.translation * stretch)
+  return camera.replace(focal=camera.focal * factor), moved
 
 
 @functools.partial(jax.jit, inline=True)

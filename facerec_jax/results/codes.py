@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 import json
+import math
 import os
 import pathlib
 import re
@@ -15,9 +16,13 @@ import numpy as np
 from facerec_jax import messages
 from facerec_jax.face import code_vector
 from facerec_jax.face import morphable_model
+from facerec_jax.render import geometry
 
 # Lists of numbers; between brackets of a string there is no line end.
 _INNER_LIST = re.compile(r'\[\n[^\[\]{}"]*\]')
+# In code.json: angle across the square that the encoder read, degrees, of the
+# camera that took the photograph.
+FIELD_OF_VIEW = "field_of_view_degrees"
 _COEFFICIENTS = "standard deviations"
 _UNITS = {
   "identity": _COEFFICIENTS,
@@ -120,6 +125,28 @@ def read_code(
     if not np.isfinite(value).all():
       raise CodeFileError(f"{path}: {group} is not finite")
   return code_vector.CodeVector(**groups), content
+
+
+def field_of_view(path: str | os.PathLike, content: Mapping) -> float:
+  """What a code.json says of the camera, see `geometry.dolly_zoom`.
+
+  Args:
+    path: of the file.
+    content: all that it holds.
+
+  Returns:
+    Radians; the reference camera's where it says nothing.
+
+  Raises:
+    CodeFileError: it says what no camera has.
+  """
+  usual = math.degrees(geometry.REFERENCE_FIELD_OF_VIEW)
+  degrees = content.get(FIELD_OF_VIEW, usual)
+  if not isinstance(degrees, int | float) or not 0 < degrees < 180:
+    raise CodeFileError(
+      f"{path}: {FIELD_OF_VIEW} is {degrees!r}, wanted 0 to 180"
+    )
+  return math.radians(degrees)
 
 
 def units(model: morphable_model.MorphableModel) -> dict[str, str]:

@@ -75,45 +75,54 @@ class FaceViews(NamedTuple):
 
 
 def draw(
-  model: morphable_model.MorphableModel, code: code_vector.CodeVector
+  model: morphable_model.MorphableModel,
+  code: code_vector.CodeVector,
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
 ) -> FaceViews:
   """Draws a face.
 
   Args:
     model: the morphable model.
     code: of the face, in the reference camera.
+    field_of_view: of the photograph, see `geometry.dolly_zoom`, radians.
 
   Returns:
     The views; those with the photograph's pose show the encoder's square
     enlarged by VIEW_SIDES about its centre.
   """
   lit = code.replace(illumination=studio.light())
-  rendering = _draw(model, code)
+  rendering = _draw(model, code, field_of_view)
   return FaceViews(
     rendering=rendering,
-    face=_cut_out(model, code, rendering),
-    geometry=_draw(studio.clay(model), lit),
+    face=_cut_out(model, code, rendering, field_of_view),
+    geometry=_draw(studio.clay(model), lit, field_of_view),
     right=_draw(model, _turn(model, lit, _TURN)),
     left=_draw(model, _turn(model, lit, -_TURN)),
   )
 
 
 def draw_rendering(
-  model: morphable_model.MorphableModel, code: code_vector.CodeVector
+  model: morphable_model.MorphableModel,
+  code: code_vector.CodeVector,
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
 ) -> View:
   """Draws `FaceViews.rendering` alone."""
-  return _draw(model, code)
+  return _draw(model, code, field_of_view)
 
 
 def draw_face(
-  model: morphable_model.MorphableModel, code: code_vector.CodeVector
+  model: morphable_model.MorphableModel,
+  code: code_vector.CodeVector,
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
 ) -> View:
   """Draws `FaceViews.face` alone."""
-  return _cut_out(model, code, _draw(model, code))
+  rendering = _draw(model, code, field_of_view)
+  return _cut_out(model, code, rendering, field_of_view)
 
 
-def _cut_out(model, code, rendering):
-  outline = np.asarray(_face_mask(model, code, size=VIEW_SIZE), np.float32)
+def _cut_out(model, code, rendering, field_of_view):
+  outline = _face_mask(model, code, field_of_view, size=VIEW_SIZE)
+  outline = np.asarray(outline, np.float32)
   outline = cv2.GaussianBlur(outline, None, _FEATHER * VIEW_SIZE)
   return rendering._replace(alpha=rendering.alpha * outline)
 
@@ -138,16 +147,16 @@ def _view_camera(size):
   return camera.replace(focal=camera.focal / VIEW_SIDES)
 
 
-def _draw(model, code):
-  return View(*map(np.asarray, _render(model, code, size=VIEW_SIZE)))
+def _draw(model, code, field_of_view=geometry.REFERENCE_FIELD_OF_VIEW):
+  drawn = _render(model, code, field_of_view, size=VIEW_SIZE)
+  return View(*map(np.asarray, drawn))
 
 
 @functools.partial(jax.jit, static_argnames="size")
-def _render(model, code, *, size):
+def _render(model, code, field_of_view, *, size):
   side = size * _SAMPLES
-  full = renderer.render(
-    model, _view_camera(side), code, height=side, width=side
-  )
+  camera, code = geometry.dolly_zoom(_view_camera(side), code, field_of_view)
+  full = renderer.render(model, camera, code, height=side, width=side)
 
   def shrink(image):
     shape = (size, _SAMPLES, size, _SAMPLES, -1)
@@ -161,8 +170,9 @@ def _render(model, code, *, size):
 
 
 @functools.partial(jax.jit, static_argnames="size")
-def _face_mask(model, code, *, size):
-  points = renderer.project_landmarks(model, _view_camera(size), code)
+def _face_mask(model, code, field_of_view, *, size):
+  camera, code = geometry.dolly_zoom(_view_camera(size), code, field_of_view)
+  points = renderer.project_landmarks(model, camera, code)
   return landmarks.polygon_mask(
     landmarks.face_outline(points), height=size, width=size
   )

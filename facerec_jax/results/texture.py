@@ -55,25 +55,29 @@ _SURE = 5
 
 
 class View(NamedTuple):
-  """A square photograph of a face, seen by the reference camera.
+  """A square photograph of a face.
 
   Attributes:
     image: [P, P, 3] sRGB in [0, 1].
     inside: [P, P] bool, what is photograph and not its surroundings.
     sides: of the view, in units of the square that the code refers to.
     landmarks: [68, 2] detected points, px of the view, or None.
+    field_of_view: see `geometry.dolly_zoom`, radians.
   """
 
   image: np.ndarray
   inside: np.ndarray
   sides: float
   landmarks: np.ndarray | None = None
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW
 
-  @property
-  def camera(self) -> geometry.Camera:
-    """That the code's pose refers to, for this view."""
+  def place(
+    self, code: code_vector.CodeVector
+  ) -> tuple[geometry.Camera, code_vector.CodeVector]:
+    """The camera that took the view, and the code in its frame."""
     camera = geometry.reference_camera(len(self.image))
-    return camera.replace(focal=camera.focal / self.sides)
+    camera = camera.replace(focal=camera.focal / self.sides)
+    return geometry.dolly_zoom(camera, code, self.field_of_view)
 
 
 def bake(
@@ -156,7 +160,7 @@ def _at_vertices(model, code, view):
     nothing is; [V, 12] the columns of `_Values`.
   """
   depth, screen, landmarks, columns = map(
-    np.asarray, _pose(model, view.camera, code, size=len(view.image))
+    np.asarray, _pose(model, *view.place(code), size=len(view.image))
   )
   photo = screen
   if view.landmarks is not None:

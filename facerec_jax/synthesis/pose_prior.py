@@ -1,9 +1,7 @@
 """Random head poses and cameras; where a face stands so that a crop frames it.
 
-Codes refer to the reference camera of their image size. Perspective of another
-strength comes from a dolly zoom: the focal length and the distance change by
-one factor, so that position and size of the face in the image, hence the code,
-stay.
+Codes refer to the reference camera of their image size; perspective of another
+strength comes from `geometry.dolly_zoom`.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import math
 import jax
 import jax.numpy as jnp
 
-from facerec_jax.face import code_vector
 from facerec_jax.face import landmarks
 from facerec_jax.render import geometry
 from facerec_jax.synthesis import distributions
@@ -159,22 +156,3 @@ def sample_field_of_view(
     jax.random.uniform(key), median=median, spread=spread, low=low, high=high
   )
   return jnp.deg2rad(degrees)
-
-
-def dolly_zoom(
-  camera: geometry.Camera, code: code_vector.CodeVector, field_of_view
-) -> tuple[geometry.Camera, code_vector.CodeVector]:
-  """Changes the perspective and keeps the face where it is in the image.
-
-  Args:
-    camera: in whose frame the code is, centred, of a square image.
-    code: without batch axes.
-    field_of_view: [] of the wanted camera, radians.
-
-  Returns:
-    (camera, code) to render with; the label stays the code that was given.
-  """
-  focal = camera.center[0] / jnp.tan(field_of_view / 2)
-  factor = jnp.stack([jnp.ones(()), jnp.ones(()), focal / camera.focal])
-  moved = code.replace(translation=code.translation * factor)
-  return camera.replace(focal=focal), moved

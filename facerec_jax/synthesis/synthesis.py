@@ -145,7 +145,7 @@ def synthesize(
     key, 5
   )
   flat = code_bank.sample(bank, code_key)
-  camera, code = pose_prior.dolly_zoom(
+  camera, code = geometry.dolly_zoom(
     geometry.reference_camera(image_size),
     layout.unflatten(flat),
     pose_prior.sample_field_of_view(

@@ -12,10 +12,11 @@ import optax
 
 from facerec_jax.face import code_vector
 from facerec_jax.training import code_prior
+from facerec_jax.training import lenses
 from facerec_jax.training import self_supervision
 
-# What changes in the first stage: a wrong pose or light would be explained by
-# the wrong shape or skin.
+# What changes in the first stage, with the lens: a wrong pose or light would be
+# explained by the wrong shape or skin.
 _FIRST_GROUPS = ("rotation", "translation", "illumination")
 
 
@@ -54,12 +55,14 @@ class Refined(NamedTuple):
 
   Attributes:
     flat: [..., D] the code of the lowest energy on the way.
+    lens: that it goes with; None where none was fitted.
     before: {name: [...]} the terms of `self_supervision.energy` at the start,
       and their sum as `energy`.
     after: {name: [...]} of `flat`.
   """
 
   flat: jax.Array
+  lens: lenses.Lens | None
   before: dict[str, jax.Array]
   after: dict[str, jax.Array]
 
@@ -73,6 +76,7 @@ def refine(
   schedule: Schedule,
   objective: self_supervision.Objective = self_supervision.DEFAULT,
   whitening=None,
+  fit_lens: bool = False,
 ) -> Refined:
   """Lowers the energy of a code; never returns a worse one than it got.
 
@@ -88,6 +92,8 @@ def refine(
     whitening: [n, n] of the start's mistakes, see `code_prior.Reading`: shape
       and expression are then held by it instead of by the prior. None: a start
       that means nothing.
+    fit_lens: whether perspective and blur of the photograph are fitted, too;
+      otherwise the scene's camera took it, in focus.
 
   Returns:
     The best code that was met.
@@ -99,7 +105,7 @@ def refine(
   return _descend(
     scene,
     photo,
-    flat,
+    (flat, lenses.usual() if fit_lens else None),
     None if whitening is None else code_prior.Reading(flat, whitening),
     schedule.step_size * decay,
     index >= round(schedule.first_stage * count),
@@ -110,27 +116,26 @@ def refine(
 
 @functools.partial(jax.jit, static_argnames=("layout", "objective"))
 def _descend(
-  scene, photo, flat, reading, sizes, all_groups, *, layout, objective
+  scene, photo, start, reading, sizes, all_groups, *, layout, objective
 ):
   """Adam over numbers in standard deviations, in which all groups are alike.
 
   Args:
     scene: constants.
     photo: to explain.
-    flat: [D] start.
+    start: ([D] code, its lens or None).
     reading: an encoder's answer, or None.
     sizes: [n] step sizes.
-    all_groups: [n] whether all groups move, or pose, place and light alone.
+    all_groups: [n] whether all groups move, or the first ones alone.
     layout: of the code.
     objective: knobs.
   """
-  scale = scene.prior.std
-  first = jnp.zeros(layout.size, bool)
-  for name in _FIRST_GROUPS:
-    first = first.at[layout.slices[name]].set(True)
   adam = optax.scale_by_adam(b2=0.99)
+  scale = (scene.prior.std, jax.tree.map(jnp.ones_like, start[1]))
+  first = (_first_groups(layout), jax.tree.map(lambda _: True, start[1]))
 
-  def energy(flat):
+  def energy(point):
+    flat, lens = point
     total, terms = self_supervision.energy(
       scene,
       photo,
@@ -138,29 +143,48 @@ def _descend(
       layout=layout,
       objective=objective,
       reading=reading,
+      lens=lens,
     )
     return total, terms | {"energy": total}
 
   def step(carry, now):
-    flat, state, best, before = carry
+    point, state, best, before = carry
     size, everything = now
-    (total, terms), gradient = jax.value_and_grad(energy, has_aux=True)(flat)
+    (total, terms), gradient = jax.value_and_grad(energy, has_aux=True)(point)
     keep = functools.partial(jnp.where, total < best[1]["energy"])
-    best = jax.tree.map(keep, (flat, terms), best)
+    best = jax.tree.map(keep, (point, terms), best)
     is_first = jnp.isinf(before["energy"])
     before = jax.tree.map(
       lambda new, old: jnp.where(is_first, new, old), terms, before
     )
-    active = first | everything
-    updates, state = adam.update(
-      jnp.where(active, gradient * scale, 0.0), state
-    )
-    moved = flat - size * jnp.where(active, updates, 0.0) * scale
-    return (code_prior.clip(scene.prior, moved), state, best, before), None
+    active = jax.tree.map(lambda early: early | everything, first)
+    slope = _where(active, jax.tree.map(jnp.multiply, gradient, scale))
+    updates, state = adam.update(slope, state)
+    updates = _where(active, jax.tree.map(jnp.multiply, updates, scale))
+    point = jax.tree.map(lambda x, update: x - size * update, point, updates)
+    return (_clip(scene.prior, *point), state, best, before), None
 
   unknown = jax.tree.map(
-    lambda term: jnp.full(term.shape, jnp.inf), jax.eval_shape(energy, flat)[1]
+    lambda term: jnp.full(term.shape, jnp.inf), jax.eval_shape(energy, start)[1]
   )
-  start = flat, adam.init(flat), (flat, unknown), unknown
-  (_, _, best, before), _ = jax.lax.scan(step, start, (sizes, all_groups))
-  return Refined(best[0], before, best[1])
+  carry = start, adam.init(start), (start, unknown), unknown
+  (_, _, best, before), _ = jax.lax.scan(step, carry, (sizes, all_groups))
+  return Refined(*best[0], before, best[1])
+
+
+def _first_groups(layout):
+  """[D] whether a number moves in the first stage."""
+  first = jnp.zeros(layout.size, bool)
+  for name in _FIRST_GROUPS:
+    first = first.at[layout.slices[name]].set(True)
+  return first
+
+
+def _where(chosen, tree):
+  """A tree with zeros where it is not chosen."""
+  return jax.tree.map(lambda c, x: jnp.where(c, x, 0.0), chosen, tree)
+
+
+def _clip(prior, flat, lens):
+  flat = code_prior.clip(prior, flat)
+  return flat, None if lens is None else lenses.clip(lens)

@@ -23,6 +23,7 @@ from facerec_jax.render import color
 from facerec_jax.render import geometry
 from facerec_jax.render import renderer
 from facerec_jax.training import code_prior
+from facerec_jax.training import lenses
 
 
 class Photo(NamedTuple):
@@ -109,6 +110,7 @@ def energy(
   layout: code_vector.CodeLayout,
   objective: Objective = DEFAULT,
   reading: code_prior.Reading | None = None,
+  lens: lenses.Lens | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """How badly a code explains a photograph.
 
@@ -122,6 +124,7 @@ def energy(
     layout: of the code.
     objective: the knobs.
     reading: what an encoder answered for it, if that is to count.
+    lens: of the photograph; None for the scene's camera, in focus.
 
   Returns:
     ([] nats, {name: []}): the terms in nats, `color` the mean absolute
@@ -134,9 +137,15 @@ def energy(
   terms = {"outside": objective.outside * jnp.square(beyond).sum()}
   priors = code_prior.energy(scene.prior, flat, layout=layout, reading=reading)
   terms |= {f"prior/{k}": objective.prior * v for k, v in priors.items()}
+  if lens is not None:
+    terms["lens"] = lenses.energy(lens)
+    camera, code = geometry.dolly_zoom(
+      scene.camera, code, lenses.field_of_view(lens)
+    )
+    scene = scene.replace(camera=camera)
   facts = {}
   terms["photometric"], facts["color"] = _photometric(
-    scene, photo, code, objective
+    scene, photo, code, objective, lens
   )
   terms["landmarks"], facts["landmark"] = _landmarks(
     scene, photo, code, objective
@@ -156,7 +165,7 @@ def as_float(image) -> jax.Array:
   return image
 
 
-def _photometric(scene, photo, code, objective):
+def _photometric(scene, photo, code, objective, lens):
   size = photo.image.shape[0]
   rendering = renderer.render(
     scene.model,
@@ -167,8 +176,12 @@ def _photometric(scene, photo, code, objective):
     supersampling=objective.supersampling,
   )
   wanted = as_float(photo.image)
-  coverage = jnp.maximum(rendering.coverage, 1e-6)[..., None]
-  shown = color.encode(rendering.image / coverage)
+  image, coverage = rendering.image, rendering.coverage[..., None]
+  if lens is not None:
+    # Of the face alone: what lies behind it is not known.
+    seen = lenses.soften(lens, jnp.concatenate([image, coverage], axis=-1))
+    image, coverage = seen[..., :3], seen[..., 3:]
+  shown = color.encode(image / jnp.maximum(coverage, 1e-6))
   # Whiter than white is white on a photograph.
   shown = jnp.where((wanted >= 1.0) & (shown > 1.0), 1.0, shown)
   # The domain is the mask, whatever the code: a face cannot hide from what it
