@@ -118,6 +118,7 @@ class Refiner:
         schedule=self.schedule,
         objective=self.objective,
         whitening=self.whitening,
+        trust=1.0 / PHOTO_ERROR**2,
         fit_lens=self.fit_lens,
       )
     )
@@ -202,15 +203,9 @@ def create(
 
 
 def _whitening(encoder):
-  """Of the encoder's mistakes in photographs."""
+  """Of the encoder's mistakes."""
   if encoder.error_covariance is None:
     return None
   covariance = np.asarray(encoder.error_covariance, np.float64)
-  precision = np.linalg.inv(PHOTO_ERROR**2 * covariance)
-  # Where it reads nothing it answers the mean, from which people differ by one
-  # deviation. Expressions may by more: most units rest, the others are strong.
-  part = encoder.layout.slices["identity"]
-  people = np.zeros(len(precision))
-  people[part] = 1.0 / np.square(np.asarray(encoder.prior.std[part]))
-  root = np.linalg.cholesky(precision + np.diag(people))
+  root = np.linalg.cholesky(np.linalg.inv(covariance))
   return jnp.asarray(root.T, jnp.float32)

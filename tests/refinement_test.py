@@ -1,5 +1,6 @@
 """Fitting a code: towards the truth, and never to a worse one."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -131,16 +132,17 @@ def test_a_reading_holds_what_the_picture_does_not_show(world):
   assert 0 < unsure[1] < 5
 
 
-def test_readings_replace_the_prior_of_shape_alone(world):
+def test_trusted_readings_replace_the_prior_of_shape_alone(world):
   flat, prior = world.bank.centers[3], world.scene.prior
   reading = code_prior.Reading(flat, _whitening(world))
   alone = code_prior.energy(prior, flat, layout=world.layout)
   read = code_prior.energy(prior, flat, layout=world.layout, reading=reading)
   assert float(read.pop("reading")) == 0.0
   assert float(alone["identity"]) > 0
-  assert read.keys() == alone.keys() - {"identity", "expression"}
+  assert read.keys() == alone.keys()
   for name, value in read.items():
-    assert value == alone[name]
+    shape = name in ("identity", "expression")
+    assert value == (0.0 if shape else alone[name])
   # One standard deviation in each of n numbers is n / 2 nats.
   away = code_prior.energy(
     prior, flat + prior.std, layout=world.layout, reading=reading
@@ -167,3 +169,34 @@ def test_mistakes_that_come_together_cost_less(world):
     )
     wanted = 0.5 * mistake @ np.linalg.solve(covariance, mistake)
     assert float(away["reading"]) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_less_trust_is_a_noisier_photograph(world):
+  """Against the product of two normal densities, one a power."""
+  prior, part = world.scene.prior, world.layout.slices["identity"]
+  mean, std = (np.asarray(x[part], float) for x in (prior.mean, prior.std))
+  noise = std * np.linspace(0.3, 2.0, len(std))
+  seen = mean + std * np.linspace(-2.0, 1.5, len(std))
+
+  def posterior(share):
+    variance = 1 / (1 / std**2 + share / noise**2)
+    return variance * (mean / std**2 + share * seen / noise**2), variance
+
+  answer, variance = posterior(1.0)
+  whitening = np.asarray(_whitening(world)).copy()
+  whitening[: len(std), : len(std)] = np.diag(variance**-0.5)
+  flat = prior.mean.at[part].set(answer)
+  reading = code_prior.Reading(flat, jnp.asarray(whitening), trust=0.2)
+
+  def energy(identity):
+    sums = code_prior.energy(
+      prior, flat.at[part].set(identity), layout=world.layout, reading=reading
+    )
+    return sum(sums.values())
+
+  best, variance = posterior(0.2)
+  slope = jax.grad(energy)(jnp.asarray(best, jnp.float32))
+  np.testing.assert_allclose(slope * std, 0, atol=1e-4)
+  away = energy(jnp.asarray(best + variance**0.5, jnp.float32))
+  gained = float(away - energy(jnp.asarray(best, jnp.float32)))
+  assert gained == pytest.approx(len(std) / 2, rel=1e-3)

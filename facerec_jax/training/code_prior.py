@@ -11,6 +11,11 @@ knows that mistakes come together: both sides of a face are read alike, and a
 brow that is low by nature passes for one that frowns. Skin and light stay as
 wide as they are: there photographs differ most from what encoders were trained
 on.
+
+An encoder answers the mean of the codes that fit an image, and errs as they
+spread: N(answer, C) is likelihood times prior. Where it is trusted less, as on
+photographs, the likelihood counts by a power w below 1, the prior fully, which
+is N(answer, C)^w prior^(1 - w).
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ _RAREST, _WEAKEST = 2e-3, 0.1
 # where it is weaker.
 _SIDED_WEIGHT = 0.5
 _LEAST_ASYMMETRY = 0.02
-# Groups whose prior a reading replaces; neighbours in flat codes.
+# Groups whose prior a reading narrows; neighbours in flat codes.
 _READ_GROUPS = ("identity", "expression")
 
 
@@ -52,10 +57,13 @@ class Reading(NamedTuple):
     flat: [D] its answer.
     whitening: [n, n] W of the numbers of `read_part`: |W (code - answer)| is
       the Mahalanobis distance among the encoder's mistakes.
+    trust: [] w in [0, 1] by which its evidence counts: mistakes k times as
+      large as those of W leave 1 / k^2 of it.
   """
 
   flat: jax.Array
   whitening: jax.Array
+  trust: float | jax.Array = 1.0
 
 
 @struct.dataclass
@@ -97,7 +105,7 @@ class CodePrior:
 
 
 def read_part(layout: code_vector.CodeLayout) -> slice:
-  """The numbers of a flat code whose prior a reading replaces, n of them."""
+  """The numbers of a flat code whose prior a reading narrows, n of them."""
   first, last = (layout.slices[name] for name in _READ_GROUPS)
   return slice(first.start, last.stop)
 
@@ -183,12 +191,11 @@ def energy(
     prior: of the codes.
     flat: [D] code.
     layout: of the code.
-    reading: of an encoder, in place of the prior of identity and expression
-      (which the encoder has learned).
+    reading: of an encoder, which holds the prior of identity and expression
+      as far as it is trusted.
 
   Returns:
-    {group: [] nats} of the groups that the layout has; with a reading, those
-    that it replaces are one, `reading`.
+    {group: [] nats} of the groups that the layout has, and `reading` with one.
   """
   groups = {n: p for n, p in layout.slices.items() if p.stop > p.start}
   difference = flat - prior.mean
@@ -205,8 +212,9 @@ def energy(
     white = jnp.dot(
       reading.whitening, mistake, precision=jax.lax.Precision.HIGHEST
     )
-    sums = {k: v for k, v in sums.items() if k not in _READ_GROUPS}
-    sums["reading"] = 0.5 * jnp.square(white).sum()
+    for name in groups.keys() & set(_READ_GROUPS):
+      sums[name] = (1.0 - reading.trust) * sums[name]
+    sums["reading"] = 0.5 * reading.trust * jnp.square(white).sum()
   return sums
 
 

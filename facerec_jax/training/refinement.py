@@ -76,6 +76,7 @@ def refine(
   schedule: Schedule,
   objective: self_supervision.Objective = self_supervision.DEFAULT,
   whitening=None,
+  trust: float = 1.0,
   fit_lens: bool = False,
 ) -> Refined:
   """Lowers the energy of a code; never returns a worse one than it got.
@@ -89,9 +90,9 @@ def refine(
     layout: of the code.
     schedule: steps.
     objective: knobs.
-    whitening: [n, n] of the start's mistakes, see `code_prior.Reading`: shape
-      and expression are then held by it instead of by the prior. None: a start
-      that means nothing.
+    whitening: [n, n] of the start's mistakes, see `code_prior.Reading`: it
+      then holds shape and expression. None: a start that means nothing.
+    trust: by which such a start counts.
     fit_lens: whether perspective and blur of the photograph are fitted, too;
       otherwise the scene's camera took it, in focus.
 
@@ -106,7 +107,7 @@ def refine(
     scene,
     photo,
     (flat, lenses.usual() if fit_lens else None),
-    None if whitening is None else code_prior.Reading(flat, whitening),
+    None if whitening is None else code_prior.Reading(flat, whitening, trust),
     schedule.step_size * decay,
     index >= round(schedule.first_stage * count),
     layout=layout,
