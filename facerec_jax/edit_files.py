@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import math
 import pathlib
 from typing import Any
 
@@ -68,11 +67,17 @@ class EditWriter:
       edited: the edit of the face's code.
       facts: what else code.json says.
     """
-    seen = {codes.FIELD_OF_VIEW: math.degrees(self._source.field_of_view)}
+    square = {}
     if self._source.face is not None:
       center, side = self._source.face.square
-      seen["square"] = {"center": center, "side": side}
-    codes.write_code(folder, self._model, edited, facts=seen | facts)
+      square = {"square": {"center": center, "side": side}}
+    codes.write_code(
+      folder,
+      self._model,
+      edited,
+      facts=square | facts,
+      field_of_view=self._source.field_of_view,
+    )
     photo = None
     if self._editor is not None:
       photo = self._editor.edited_photo(edited)

@@ -83,6 +83,7 @@ def write_face(
       "square": {"center": square.center, "side": square.side},
       **facts,
     },
+    field_of_view=result.field_of_view,
   )
   return facts
 

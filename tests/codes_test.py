@@ -40,7 +40,11 @@ def test_both_files_hold_every_group(tmp_path):
     np.testing.assert_allclose(content[name], wanted, rtol=1e-6)
   np.testing.assert_array_equal(arrays["landmarks68"], points)
   np.testing.assert_array_equal(content["landmarks68"], points)
-  assert set(arrays) == {*code_vector.GROUPS, "landmarks68"}
+  assert set(arrays) == {
+    *code_vector.GROUPS,
+    "landmarks68",
+    codes.FIELD_OF_VIEW,
+  }
 
 
 def test_units_follow_the_kind_of_model(tmp_path):
@@ -56,7 +60,10 @@ def test_units_follow_the_kind_of_model(tmp_path):
   assert content["expression_names"] == ["a", "b", "c", "d"]
 
 
-def test_a_file_may_say_what_camera_took_its_photograph():
+def test_a_file_may_say_what_camera_took_its_photograph(tmp_path):
+  _, content, arrays = write(tmp_path, fake_model.make(num_rings=3))
+  assert content[codes.FIELD_OF_VIEW] == pytest.approx(22)
+  assert arrays[codes.FIELD_OF_VIEW] == pytest.approx(22)
   content = {codes.FIELD_OF_VIEW: 12.5}
   assert codes.field_of_view("a", content) == pytest.approx(math.radians(12.5))
   assert codes.field_of_view("a", {}) == pytest.approx(math.radians(22))

@@ -41,6 +41,7 @@ def write_code(
   code: code_vector.CodeVector,
   *,
   facts: Mapping[str, Any],
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
 ) -> None:
   """Writes code.json and code.npz.
 
@@ -49,12 +50,15 @@ def write_code(
     model: that the code belongs to.
     code: without batch axes.
     facts: what else to store in code.json; its arrays go into code.npz, too.
+    field_of_view: see `geometry.dolly_zoom`, radians.
   """
   folder = pathlib.Path(folder)
   groups = {name: np.asarray(getattr(code, name)) for name in _UNITS}
   arrays = {k: v for k, v in facts.items() if isinstance(v, np.ndarray)}
-  np.savez(folder / "code.npz", **groups, **arrays)
+  camera = {FIELD_OF_VIEW: math.degrees(field_of_view)}
+  np.savez(folder / "code.npz", **groups, **camera, **arrays)
   content = {"morphable_model": model.name, **groups, "units": units(model)}
+  content |= camera
   for name in ("identity", "expression"):
     names = getattr(model, f"{name}_names")
     if names:
