@@ -149,7 +149,10 @@ def test_several_edits_of_a_code(run, people, tmp_path):
   assert content["expression"][smile] > 0.2
   first = output / "code.json"
   path = tmp_path / "first.json"
-  path.write_bytes(first.read_bytes())
+  # As if a long lens had been found.
+  path.write_text(
+    first.read_text("utf-8").replace('_degrees": 22', '_degrees": 9')
+  )
   for name in ("blended.png", "photo.png"):
     (output / name).unlink()
   content, output = run(
@@ -161,6 +164,7 @@ def test_several_edits_of_a_code(run, people, tmp_path):
     np.degrees(content["rotation"]), [5, -10, 0], atol=1e-4
   )
   assert content["albedo"][0] == 1.5
+  assert content["field_of_view_degrees"] == pytest.approx(9)
   assert not (output / "blended.png").exists()
   assert (output / "strip.png").exists()
 
