@@ -1,5 +1,6 @@
 """Depthwise convolution: the sum of shifted products against XLA's own."""
 
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,6 +27,18 @@ def gradients(form, images, kernel, *options):
     return jnp.sum(jnp.sin(jnp.arange(out.size)) * out.ravel() ** 2)
 
   return jax.jit(jax.value_and_grad(loss, (0, 1)))(images, kernel)
+
+
+def padded_first(images, kernel, strides, padding):
+  """`depthwise.grouped` of an image that is padded already.
+
+  Where padding reaches beyond the window, XLA:CPU's gradient of a grouped
+  convolution reads memory that is not its own (seen in jax 0.10).
+  """
+  if not isinstance(padding, str):
+    images = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    padding = "VALID"
+  return depthwise.grouped(images, kernel, strides, padding)
 
 
 def test_every_channel_is_convolved_alone():
@@ -55,6 +68,7 @@ def test_forms_and_gradients_are_equal(size, stride):
 
 
 @settings(max_examples=10, deadline=None)
+@example(size=(4, 4), window=(3, 3), strides=(1, 1), padding=((3, 1), (2, 2)))
 @given(
   size=st.tuples(st.integers(4, 7), st.integers(4, 7)),
   window=st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -66,7 +80,7 @@ def test_forms_and_gradients_are_equal(size, stride):
 )
 def test_any_shape(size, window, strides, padding):
   images, kernel = draw(*size, 2, window)
-  wanted = gradients(depthwise.grouped, images, kernel, strides, padding)
+  wanted = gradients(padded_first, images, kernel, strides, padding)
   got = gradients(depthwise.shifted, images, kernel, strides, padding)
   for ours, theirs in zip(
     jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True

@@ -31,7 +31,7 @@ class Lens(NamedTuple):
 
   Attributes:
     perspective: how wide the field of view is, see `field_of_view`.
-    softness: how blurred the picture is, see `blur`.
+    softness: how blurred the picture is, see `blur_width`.
   """
 
   perspective: jax.Array
