@@ -67,9 +67,32 @@ class Reconstruction:
   shown: dict | None = None
 
 
+def project_landmarks(
+  model: morphable_model.MorphableModel,
+  code: code_vector.CodeVector,
+  square: alignment.Square,
+  field_of_view: float = geometry.REFERENCE_FIELD_OF_VIEW,
+) -> np.ndarray:
+  """The 68 points of a face in its photograph.
+
+  Args:
+    model: the morphable model.
+    code: in the reference camera of the square.
+    square: of the photograph.
+    field_of_view: see `geometry.dolly_zoom`, radians.
+
+  Returns:
+    [68, 2] pixels of the photograph.
+  """
+  points = np.asarray(_project(model, code, field_of_view), np.float64)
+  return alignment.from_crop(points, square, 1)
+
+
 @jax.jit
-def _project_landmarks(model, camera, code, field_of_view):
-  camera, code = geometry.dolly_zoom(camera, code, field_of_view)
+def _project(model, code, field_of_view):
+  camera, code = geometry.dolly_zoom(
+    geometry.reference_camera(1), code, field_of_view
+  )
   return renderer.project_landmarks(model, camera, code)
 
 
@@ -113,10 +136,7 @@ def reconstruct(
     # The network knows the mistakes of the codes that it learned from.
     named = code if recognizer.refine_steps else start
     shown = recognizer.predict(np.asarray(named.expression)[None]).describe(0)
-  points = _project_landmarks(
-    encoder.model, geometry.reference_camera(size), code, view
-  )
-  points = alignment.from_crop(np.asarray(points), face.square, size)
+  points = project_landmarks(encoder.model, code, face.square, view)
   error = None
   if face.landmarks is not None:
     error = float(landmarks.normalized_mean_error(points, face.landmarks))

@@ -105,19 +105,10 @@ class FaceReader:
       raw,
       smooth,
       raw_landmarks=result.landmarks,
-      smooth_landmarks=project(self._encoder.model, smooth),
+      smooth_landmarks=reconstruction.project_landmarks(
+        self._encoder.model, smooth.code, smooth.square
+      ),
     )
-
-
-def project(model, placed: code_smoothing.Placed) -> np.ndarray:
-  """The 68 points of a code in its frame, [68, 2] pixels."""
-  points = _project(model, placed.code)
-  return alignment.from_crop(np.asarray(points, np.float64), placed.square, 1)
-
-
-@jax.jit
-def _project(model, code):
-  return renderer.project_landmarks(model, geometry.reference_camera(1), code)
 
 
 def draw(model, frame: video.Frame, tracked: TrackedFrame) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facerec_jax import code_smoothing
+from facerec_jax import reconstruction
 from facerec_jax import video_tracking
 from facerec_jax.face import code_vector
 from facerec_jax.photos import alignment
@@ -192,6 +193,10 @@ def placed(time=0.0, side=100.0, center=(150.0, 120.0), **groups):
   return code_smoothing.Placed(alignment.Square(np.array(center), side), code)
 
 
+def project(model, shown):
+  return reconstruction.project_landmarks(model, shown.code, shown.square)
+
+
 def test_smoothing_leaves_a_steady_face_alone():
   smooth = code_smoothing.CodeSmoother(code_smoothing.Options())
   for step in range(5):
@@ -213,7 +218,7 @@ def test_place_does_not_depend_on_the_square():
   rng = np.random.default_rng(0)
   smooth = code_smoothing.CodeSmoother(code_smoothing.Options())
   still = placed()
-  wanted = video_tracking.project(model, still)
+  wanted = project(model, still)
   for step in range(12):
     center = still.square.center + rng.normal(0, 3, 2)
     side = still.square.side * np.exp(rng.normal(0, 0.03))
@@ -229,7 +234,7 @@ def test_place_does_not_depend_on_the_square():
     square = alignment.Square(center, side)
     result = smooth(step / 25, code_smoothing.Placed(square, code))
     # What is left: the perspective changes a little with the square.
-    points = video_tracking.project(model, result)
+    points = project(model, result)
     assert np.abs(points - wanted).max() < 0.8
 
 
@@ -244,8 +249,8 @@ def test_smoothing_quietens_noise_and_averages_identity():
     code = noisy.code.replace(translation=noisy.code.translation + noise)
     noisy = noisy._replace(code=code)
     result = smooth(step / 25, noisy)
-    raw.append(video_tracking.project(model, noisy))
-    quiet.append(video_tracking.project(model, result))
+    raw.append(project(model, noisy))
+    quiet.append(project(model, result))
     identities.append(np.asarray(code.identity))
   np.testing.assert_allclose(
     result.code.identity, np.mean(identities, axis=0), atol=1e-5

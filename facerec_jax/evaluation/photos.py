@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pathlib
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -25,7 +24,6 @@ from facerec_jax.photos import landmark_predictor
 from facerec_jax.photos import masking
 from facerec_jax.photos import reading
 from facerec_jax.render import geometry
-from facerec_jax.render import renderer
 from facerec_jax.results import figures
 from facerec_jax.results import studio
 
@@ -118,18 +116,17 @@ def _measure(encoder, name, photo, faces, annotation, refiner):
   face = choose(faces, annotation)
   result = reconstruction.reconstruct(encoder, photo, face, refiner=refiner)
   mean_code = encoder.layout.unflatten(encoder.state.code_mean)
-  usual = geometry.REFERENCE_FIELD_OF_VIEW
   view = alignment.crop(photo, face.square, drawing.SIZE)
-  points, values = [], []
+  usual = geometry.REFERENCE_FIELD_OF_VIEW
+  values = []
   for code, lens in ((result.code, result.field_of_view), (mean_code, usual)):
-    own = _project(encoder.model, code, lens)
-    points.append(
-      alignment.from_crop(np.asarray(own), face.square, drawing.SIZE)
+    points = reconstruction.project_landmarks(
+      encoder.model, code, face.square, lens
     )
     drawn = drawing.draw(encoder.model, code, lens)
     values.append(
-      _landmark_errors(points[-1], face, annotation)
-      | {"photometric": _photometric(view, drawn, face, points[-1])}
+      _landmark_errors(points, face, annotation)
+      | {"photometric": _photometric(view, drawn, face, points)}
     )
   example = outcome.Example(
     name,
@@ -139,14 +136,6 @@ def _measure(encoder, name, photo, faces, annotation, refiner):
     },
   )
   return _Photo(example, _picture(encoder, view, face, result, annotation))
-
-
-@jax.jit
-def _project(model, code, field_of_view):
-  camera, code = geometry.dolly_zoom(
-    geometry.reference_camera(drawing.SIZE), code, field_of_view
-  )
-  return renderer.project_landmarks(model, camera, code)
 
 
 def _landmark_errors(points, face, annotation):

@@ -15,7 +15,7 @@ from facerec_jax.render import color
 from facerec_jax.synthesis import distributions
 
 # Image size to which blur widths refer, px.
-_REFERENCE_SIZE = 224
+REFERENCE_SIZE = 224
 # The kernel reaches this many standard deviations.
 _KERNEL_REACH = 2.5
 _GAUSSIAN_LIMIT = 2.5
@@ -56,7 +56,7 @@ def expose(
   # Blur comes first: what follows it reads a finished image, where XLA would
   # compute the scene once per use.
   if blur:
-    largest = blur * size / _REFERENCE_SIZE
+    largest = blur * size / REFERENCE_SIZE
     linear = gaussian_blur(linear, uniform[0] * largest, largest=largest)
   gains = distributions.normal(uniform[1:5], limit=_GAUSSIAN_LIMIT)
   linear = change_exposure(

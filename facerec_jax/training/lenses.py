@@ -21,7 +21,6 @@ _SPREAD = 0.4
 # Largest standard deviation of the blur, px in an image of 224 px: that of a
 # face of some 50 px that was enlarged.
 _LARGEST_BLUR = 3.2
-_REFERENCE_SIZE = 224
 # Fields of view from 8 to 60 degrees.
 _LIMIT = 2.5
 
@@ -55,7 +54,7 @@ def blur_width(lens: Lens, image_size: int) -> jax.Array:
 
 def largest_blur(image_size: int) -> float:
   """Bound of `blur_width`, px."""
-  return _LARGEST_BLUR * image_size / _REFERENCE_SIZE
+  return _LARGEST_BLUR * image_size / camera_noise.REFERENCE_SIZE
 
 
 def soften(lens: Lens, image) -> jax.Array:
