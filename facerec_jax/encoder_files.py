@@ -22,6 +22,7 @@ from facerec_jax import experiment as experiments
 from facerec_jax import messages
 from facerec_jax import scenes
 from facerec_jax import tensor_files
+from facerec_jax.face import mirroring
 from facerec_jax.face import morphable_model
 from facerec_jax.training import checkpoint
 from facerec_jax.training import code_prior
@@ -44,10 +45,12 @@ class Measured(NamedTuple):
     covariance: [n, n] of the encoder's mistakes in the numbers of
       `code_prior.read_part`, positive definite.
     prior: of the codes that it was trained on.
+    mirror: of the codes.
   """
 
   covariance: jax.Array
   prior: code_prior.CodePrior
+  mirror: mirroring.Mirror
 
 
 def path_of(name: str) -> pathlib.Path:
@@ -84,7 +87,9 @@ def save(
   for name, leaf in tensor_files.flat(_statistics(state)).items():
     tensors[name] = np.asarray(leaf, np.float32)
   if measured is not None:
-    tree = {**measured._asdict(), "prior": _as_dict(measured.prior)}
+    tree = measured._asdict()
+    tree["prior"] = _as_dict(measured.prior)
+    tree["mirror"] = dataclasses.asdict(measured.mirror)
     for name, leaf in tensor_files.flat(tree).items():
       tensors[_MEASURED + name] = np.asarray(leaf, np.float32)
   tensor_files.save(
@@ -156,13 +161,30 @@ def _pop_measured(experiment, tensors):
   template = {
     "covariance": np.zeros(2 * (part.stop - part.start,), np.float32),
     "prior": {k: np.zeros(v, np.float32) for k, v in shapes.items()},
+    "mirror": {
+      k: np.zeros(v, np.float32) for k, v in _mirror_shapes(layout).items()
+    },
   }
   tree = tensor_files.fill(template, found, "encoder")
   if not _is_positive_definite(tree["covariance"]):
     raise ValueError(f"{_MEASURED}covariance is not positive definite")
   prior = tree["prior"]
   prior["units"] = code_prior.UnitPrior(**{k: prior.pop(k) for k in units})
-  return Measured(tree["covariance"], code_prior.CodePrior(**prior))
+  return Measured(
+    tree["covariance"],
+    code_prior.CodePrior(**prior),
+    mirroring.Mirror(**tree["mirror"]),
+  )
+
+
+def _mirror_shapes(layout):
+  return {
+    "identity": 2 * (layout.identity,),
+    "identity_offset": (layout.identity,),
+    "expression": 2 * (layout.expression,),
+    "albedo": 2 * (layout.albedo,),
+    "albedo_offset": (layout.albedo,),
+  }
 
 
 def _is_positive_definite(matrix):

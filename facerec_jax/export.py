@@ -53,7 +53,9 @@ def main() -> None:
       output / f"encoder{encoder_files.SUFFIX}",
       encoder.experiment,
       encoder.state,
-      measured=encoder_files.Measured(encoder.error_covariance, encoder.prior),
+      measured=encoder_files.Measured(
+        encoder.error_covariance, encoder.prior, encoder.mirror
+      ),
       dtype=_DTYPE.value,
     )
     for name, function in programs(encoder).items():

@@ -38,6 +38,9 @@ class Encoder(Protocol):
   def predict(self, images) -> jax.Array:
     """Reads [B, S, S, 3] sRGB images as flat codes [B, D]."""
 
+  def predict_twice(self, images) -> jax.Array:
+    """As `predict`, from the images and their mirrors."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reconstruction:
@@ -123,7 +126,8 @@ def reconstruct(
   image = preparation.prepare(
     photo, face, image_size=size, mask=encoder.face_mask
   )
-  flat = np.asarray(encoder.predict(image[None])[0])
+  predict = encoder.predict if refiner is None else encoder.predict_twice
+  flat = np.asarray(predict(image[None])[0])
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
   code = start = encoder.layout.unflatten(flat)

@@ -24,7 +24,7 @@ from facerec_jax.training import self_supervision
 
 # Side of the image that a code is fitted to, px; codes know no pixels, so that
 # it need not be the encoder's.
-IMAGE_SIZE = 96
+IMAGE_SIZE = 112
 # Photographs are read worse than the synthetic faces on which an encoder's
 # errors are measured, by about this factor.
 PHOTO_ERROR = 2.0
@@ -37,8 +37,8 @@ class Encoder(Protocol):
     model: the morphable model of the codes.
     layout: of the flat codes.
     prior: of the codes that it was trained on.
-    error_covariance: [n, n] of its mistakes in the numbers of
-      `code_prior.read_part`; None where nothing is known of them.
+    error_covariance: [n, n] of the mistakes of what it reads twice, in the
+      numbers of `code_prior.read_part`; None where nothing is known of them.
   """
 
   model: morphable_model.MorphableModel

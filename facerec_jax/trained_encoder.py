@@ -15,6 +15,7 @@ from facerec_jax import encoder_files
 from facerec_jax import experiment as experiments
 from facerec_jax import scenes
 from facerec_jax.face import code_vector
+from facerec_jax.face import mirroring
 from facerec_jax.face import morphable_model
 from facerec_jax.render import geometry
 from facerec_jax.training import checkpoint
@@ -86,7 +87,10 @@ class TrainedEncoder:
 
   @functools.cached_property
   def error_covariance(self) -> jax.Array:
-    """[n, n] of its mistakes on synthetic faces, `code_prior.read_part`."""
+    """[n, n] of the mistakes of `predict_twice`, `code_prior.read_part`.
+
+    Measured on synthetic faces.
+    """
     if self.measured is not None:
       return self.measured.covariance
     logging.info("measuring how this encoder errs")
@@ -101,13 +105,35 @@ class TrainedEncoder:
       examples = make_batch(
         scene.seed_key, step, indices, scene.model, scene.bank
       )
-      read = self.predict(examples.image)
+      read = self.predict_twice(examples.image)
       mistakes.append(np.asarray((read - examples.code)[:, part], np.float64))
     mistakes = np.concatenate(mistakes)
     covariance = mistakes.T @ mistakes / _ERROR_FACES
     least = _LEAST_SHARE * np.diag(covariance)
     least += np.square(_LEAST_ERROR * np.asarray(std[part]))
     return jnp.asarray(covariance + np.diag(least), jnp.float32)
+
+  @functools.cached_property
+  def mirror(self) -> mirroring.Mirror:
+    """Of the codes."""
+    if self.measured is not None:
+      return self.measured.mirror
+    return mirroring.create(self.model)
+
+  def predict_twice(self, images) -> jax.Array:
+    """Reads images and their mirrors: both answers together err less.
+
+    Args:
+      images: as of `predict`, which takes half the time.
+
+    Returns:
+      [B, D] flat codes, the means of both.
+    """
+    images = jnp.asarray(images)
+    mirrored = _mirror(
+      self.layout, self.mirror, self.predict(images[:, :, ::-1])
+    )
+    return 0.5 * (self.predict(images) + mirrored)
 
   def predict(self, images) -> jax.Array:
     """Reads codes.
@@ -126,6 +152,13 @@ class TrainedEncoder:
 @functools.partial(jax.jit, static_argnums=0)
 def _predict(encoder, state, images):
   return steps.predict(encoder, state, images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mirror(layout, mirror, flat):
+  """Flat codes [B, D] of the mirrored images."""
+  code = layout.unflatten(flat)
+  return layout.flatten(mirroring.mirror_code(mirror, code))
 
 
 def load(source=None) -> TrainedEncoder:

@@ -87,7 +87,9 @@ def test_errors_are_measured_once_and_kept(tmp_path, encoder, monkeypatch):
   experiment, state = encoder.experiment, encoder.state
   deaf = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
   deaf = trained_encoder.TrainedEncoder(experiment, deaf)
-  measured = encoder_files.Measured(deaf.error_covariance, deaf.prior)
+  measured = encoder_files.Measured(
+    deaf.error_covariance, deaf.prior, deaf.mirror
+  )
   covariance = np.asarray(measured.covariance, np.float64)
   part = code_prior.read_part(experiment.layout)
   ratio = np.sqrt(np.diag(covariance)) / state.code_std[part]
@@ -101,7 +103,9 @@ def test_errors_are_measured_once_and_kept(tmp_path, encoder, monkeypatch):
   path = tmp_path / "e.safetensors"
   assert trained_encoder.load(_save(encoder, path)).measured is None
   loaded = trained_encoder.load(_save(encoder, path, measured=measured))
-  got = encoder_files.Measured(loaded.error_covariance, loaded.prior)
+  got = encoder_files.Measured(
+    loaded.error_covariance, loaded.prior, loaded.mirror
+  )
   assert jax.tree.structure(got) == jax.tree.structure(measured)
   jax.tree.map(np.testing.assert_array_equal, got, measured)
   _rewrite(path, {"measured/covariance": np.float32(-covariance)})

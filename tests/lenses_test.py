@@ -131,7 +131,7 @@ def test_a_fit_finds_the_lens_and_a_better_shape(world):
   assert found[0, 0] < 16 < found[2, 0] < 30 < found[1, 0]
   assert found[:2, 1].max() < found[2, 1]
   # What differs from the reference camera gains most.
-  assert errors[:2, 0].mean() < 0.8 * errors[:2, 1].mean()
+  assert errors[:2, 0].mean() < 0.85 * errors[:2, 1].mean()
 
 
 def test_the_true_lens_is_likeliest(world):

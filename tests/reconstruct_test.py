@@ -91,8 +91,8 @@ def make_encoder(model, code, **changes):
     "face_mask": False,
     "predict": predict,
     "error_covariance": None,
-  }
-  return types.SimpleNamespace(**fields | changes)
+  } | changes
+  return types.SimpleNamespace(predict_twice=fields["predict"], **fields)
 
 
 def photograph(model, code, square, height, width, degrees=22.0):

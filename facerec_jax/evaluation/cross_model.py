@@ -72,7 +72,8 @@ def run(
   """
   layout = _layout(encoder, other)
   faces = _sample(encoder, other, layout, count, seed)
-  read = [np.asarray(encoder.predict(i[None])[0]) for i in faces.image]
+  predict = encoder.predict if refiner is None else encoder.predict_twice
+  read = [np.asarray(predict(i[None])[0]) for i in faces.image]
   if refiner is not None:
     read = framed_faces.refine(
       refiner, faces.image, faces.landmarks, read, seed=seed

@@ -110,11 +110,12 @@ def _held_out(encoder, scene, index):
 def _refined(encoder, refiner, scene, found):
   """What was read, after refinement."""
   faces = [_held_out(encoder, scene, k) for k in range(len(found.true))]
+  images = [face.image for face in faces]
   read = framed_faces.refine(
     refiner,
-    [face.image for face in faces],
+    images,
     np.stack([face.landmarks for face in faces]),
-    found.read,
+    [encoder.predict_twice(image[None])[0] for image in images],
   )
   errors = [
     _errors(encoder.layout, encoder.image_size, scene, *codes)

@@ -131,7 +131,7 @@ def _descend(
     layout: of the code.
     objective: knobs.
   """
-  adam = optax.scale_by_adam(b2=0.99)
+  adam = optax.scale_by_adam(b2=0.9)
   scale = (scene.prior.std, jax.tree.map(jnp.ones_like, start[1]))
   first = (_first_groups(layout), jax.tree.map(lambda _: True, start[1]))
 
