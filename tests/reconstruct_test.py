@@ -337,6 +337,24 @@ def test_expressions_are_named_from_the_codes_that_networks_know(
   np.testing.assert_allclose(answer, code.expression + learned_from_refined)
 
 
+@pytest.mark.parametrize("refined", (False, True))
+def test_only_fits_read_the_mirror_too(model, code, scene, refined):
+  photo, face, _ = scene
+  encoder = make_encoder(model, code)
+  encoder.predict_twice = lambda images: encoder.predict(images) + 0.5
+  result = reconstruction.reconstruct(
+    encoder,
+    photo,
+    face,
+    refiner=(lambda photo, face, flat: refining.Outcome(flat, 0.4, {}))
+    if refined
+    else None,
+  )
+  np.testing.assert_allclose(
+    result.code.identity, code.identity + 0.5 * refined, atol=1e-6
+  )
+
+
 def test_face_at_the_border(tmp_path, monkeypatch, model, code):
   square = alignment.Square(np.array([60.0, 80.0]), 190.0)
   photo, points = photograph(model, code, square, 300, 400)
