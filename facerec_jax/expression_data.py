@@ -194,10 +194,8 @@ def _read_chunk(encoder, expressions, key, refiner):
     image_size=encoder.image_size,
     options=experiment.options,
   )
-  if refiner is None:
-    read = encoder.predict(shown.image)
-  else:
-    read = encoder.predict_twice(shown.image)
+  read = refining.read(encoder, shown.image, refiner)
+  if refiner is not None:
     seed = jax.random.bits(jax.random.fold_in(key, _MISTAKES))
     read = framed_faces.refine(
       refiner, np.asarray(shown.image), shown.landmarks, read, seed=int(seed)

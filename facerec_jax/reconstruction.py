@@ -126,8 +126,7 @@ def reconstruct(
   image = preparation.prepare(
     photo, face, image_size=size, mask=encoder.face_mask
   )
-  predict = encoder.predict if refiner is None else encoder.predict_twice
-  flat = np.asarray(predict(image[None])[0])
+  flat = np.asarray(refining.read(encoder, image[None], refiner)[0])
   if not np.isfinite(flat).all():
     raise ValueError("the encoder's code is not finite; train it anew")
   code = start = encoder.layout.unflatten(flat)

@@ -46,6 +46,12 @@ class Encoder(Protocol):
   prior: code_prior.CodePrior
   error_covariance: jax.Array | None
 
+  def predict(self, images) -> jax.Array:
+    """Reads [B, S, S, 3] sRGB images as flat codes [B, D]."""
+
+  def predict_twice(self, images) -> jax.Array:
+    """As `predict`, from the images and their mirrors."""
+
 
 class Outcome(NamedTuple):
   """A refined code.
@@ -200,6 +206,18 @@ def create(
     whitening=_whitening(encoder),
     fit_lens=not film,
   )
+
+
+def read(encoder: Encoder, images, refiner: Refiner | None) -> jax.Array:
+  """Reads codes [B, D] as they are wanted: fits start from both sides.
+
+  Args:
+    encoder: that reads.
+    images: [B, S, S, 3] sRGB.
+    refiner: that will fit the codes, or None to keep them.
+  """
+  predict = encoder.predict if refiner is None else encoder.predict_twice
+  return predict(images)
 
 
 def _whitening(encoder):

@@ -72,8 +72,10 @@ def run(
   """
   layout = _layout(encoder, other)
   faces = _sample(encoder, other, layout, count, seed)
-  predict = encoder.predict if refiner is None else encoder.predict_twice
-  read = [np.asarray(predict(i[None])[0]) for i in faces.image]
+  read = [
+    np.asarray(refining.read(encoder, image[None], refiner)[0])
+    for image in faces.image
+  ]
   if refiner is not None:
     read = framed_faces.refine(
       refiner, faces.image, faces.landmarks, read, seed=seed

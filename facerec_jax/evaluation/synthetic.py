@@ -115,7 +115,7 @@ def _refined(encoder, refiner, scene, found):
     refiner,
     images,
     np.stack([face.landmarks for face in faces]),
-    [encoder.predict_twice(image[None])[0] for image in images],
+    [refining.read(encoder, image[None], refiner)[0] for image in images],
   )
   errors = [
     _errors(encoder.layout, encoder.image_size, scene, *codes)
